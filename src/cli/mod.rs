@@ -1,0 +1,28 @@
+//! The commands, one file each: parse, ask the layers below, print.
+
+pub mod out;
+
+use clap::{Parser, Subcommand};
+
+pub use out::{Failure, Out};
+
+/// Keeps one seller's stock in step across sales channels.
+#[derive(Debug, Parser)]
+#[command(name = "stockd", version, about, max_term_width = 110)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {}
+
+/// Runs one command to its end.
+///
+/// # Errors
+/// A [`Failure`] with the exit code and the message for the user.
+pub fn run(cli: Cli) -> Result<(), Failure> {
+    match cli.command {}
+}

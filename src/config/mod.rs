@@ -1,0 +1,1 @@
+//! Configuration: raw text to validated values, with diagnostics.

@@ -1,0 +1,1 @@
+//! The shell: tasks that carry calls to channels and answers back, timers, signals.

@@ -1,0 +1,1 @@
+//! The whole behaviour, without sockets or clocks.

@@ -1,0 +1,22 @@
+//! stockd keeps one seller's stock in step across sales channels, from a single SKU-keyed ledger.
+//!
+//! Layers, each using only what stands to the right of it (`tests/layers.rs` holds this to the code):
+//!
+//! ```text
+//! cli, daemon, admin -> engine -> ledger -> domain        pure core, one writer
+//! cli, daemon        -> channels -> domain                I/O; knows neither ledger nor engine
+//! cli                -> sandbox -> referee -> domain      emulated channels and their judge; know none of the above
+//! cli, daemon        -> config -> channels, domain        files to validated values
+//! ```
+//!
+//! The engine has no sockets and no clock, the ledger is the only module with SQL, the domain has neither.
+
+pub mod channels;
+pub mod cli;
+pub mod config;
+pub mod daemon;
+pub mod domain;
+pub mod engine;
+pub mod ledger;
+pub mod referee;
+pub mod sandbox;

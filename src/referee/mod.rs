@@ -1,0 +1,1 @@
+//! The judge of oversells: knows every sale at the moment it happens.

@@ -1,0 +1,1 @@
+//! The channels' APIs emulated over HTTP on loopback, with shoppers, rate limits, delays and faults.
