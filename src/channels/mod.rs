@@ -1,11 +1,9 @@
 //! The sales channels: each builds requests, decodes replies and says what it can do.
 //!
-//! They see neither ledger nor engine: a [`Call`] comes in, an [`Answer`] goes out.
+//! They see neither ledger nor engine: a [`Call`](crate::domain::Call) comes in, an [`Answer`](crate::domain::Answer) goes out.
 
 use secrecy::SecretString;
 use url::Url;
-
-use crate::domain::{Answer, Call, Capabilities, ChannelKind};
 
 /// Where a channel is and how to get in: validated, with the secrets already resolved.
 #[derive(Clone, Debug)]

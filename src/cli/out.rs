@@ -67,7 +67,7 @@ impl Out {
     /// As [`Out::line`].
     pub fn table<R: AsRef<[String]>>(&self, heading: &[&str], rows: &[R]) -> io::Result<()> {
         let mut table = Table::new();
-        table.load_preset(presets::NOTHING).set_header(heading.iter().copied());
+        table.load_style(presets::NOTHING).set_header(heading.iter().copied());
         for row in rows {
             table.add_row(row.as_ref().iter());
         }
