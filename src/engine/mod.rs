@@ -1,1 +1,3 @@
 //! The whole behaviour, without sockets or clocks.
+
+pub mod plan;

@@ -28,7 +28,7 @@ pub use movements::{Movement, MovementKind};
 pub use operations::{Incident, Mailbox, Outcome};
 pub use orders::{Ingested, OwnSale};
 pub use outbox::{NewPush, OpenRequest, PushState, Sent};
-pub use places::{Comparison, ComponentStock, PlaceId, PlaceRow, Stocked};
+pub use places::{Comparison, ComponentStock, PlaceId, PlaceRow};
 pub use read::*;
 
 /// The schema this program writes.

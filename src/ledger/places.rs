@@ -76,15 +76,6 @@ impl ComponentStock {
     }
 }
 
-/// A place with all that its target is made of.
-#[derive(Clone, Debug)]
-pub struct Stocked {
-    /// The place.
-    pub row: PlaceRow,
-    /// The parts of one piece, by SKU.
-    pub components: Vec<ComponentStock>,
-}
-
 /// What a read of a place's number told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Comparison {
@@ -153,17 +144,11 @@ impl Reader {
         )
     }
 
-    /// A place with the stock of its components at `locations` (everywhere if empty).
+    /// The stock of a listing's components at `locations` (everywhere if empty), by SKU.
     ///
     /// # Errors
     /// [`super::LedgerError::Sqlite`].
-    pub fn stocked(&self, id: PlaceId, locations: &[LocationId]) -> Result<Option<Stocked>> {
-        let Some(row) = self.place(id)? else { return Ok(None) };
-        let components = self.component_stock(row.listing, locations)?;
-        Ok(Some(Stocked { row, components }))
-    }
-
-    fn component_stock(&self, listing: i64, locations: &[LocationId]) -> Result<Vec<ComponentStock>> {
+    pub fn component_stock(&self, listing: i64, locations: &[LocationId]) -> Result<Vec<ComponentStock>> {
         let names: Vec<&str> = locations.iter().map(LocationId::as_str).collect();
         let filter = (!names.is_empty()).then(|| serde_json::json!(names).to_string());
         let rows: Vec<(String, Units, Units, Units, Units)> = self.all(
