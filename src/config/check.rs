@@ -81,7 +81,7 @@ pub(super) fn check(raw: Raw, world: &World<'_>) -> Checked {
         .collect();
     connection::together(&mut check, &drafts);
 
-    let general = policy::rule(&mut check, &Path::of("policy"), &raw.policy, None, None);
+    let general = policy::general(&mut check, &raw.policy);
     let overrides = policy::overrides(&mut check, raw.overrides);
     let bundles = bundle::read(&mut check, raw.bundles);
     let rules = std::iter::once(general.clone())

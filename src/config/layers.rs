@@ -189,7 +189,14 @@ fn explain(path: &Path, message: &str) -> Problem {
     };
     // The value itself stands in the file; here it could only leak.
     let found = found.trim_start_matches("invalid type: ").trim_start_matches("invalid value: ");
-    let found = found.split([' ', '`', '"']).next().unwrap_or("value");
+    let found = match found.split([' ', '`', '"']).next().unwrap_or_default() {
+        "string" => "text",
+        "integer" => "whole number",
+        "floating" => "number with decimals",
+        "map" => "table",
+        "sequence" => "list",
+        other => other,
+    };
     let expected = match expected {
         "a string" => "text in double quotes",
         "i64" | "u32" => "a whole number without quotes",

@@ -11,10 +11,10 @@ pub(super) fn secrets(text: &str) -> String {
     let mut bytes = text.as_bytes().to_vec();
     for (at, _) in text.match_indices('=') {
         let key = text[..at].trim_end().trim_end_matches(['"', '\'']);
-        let start =
-            key.rfind(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '-').map_or(0, |i| i + 1);
+        let word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        let key = key.rsplit(|c| !word(c)).next().unwrap_or_default();
         let value = &text[at + 1..];
-        if sounds_secret(&key[start..]) && !value.trim_start().starts_with('{') {
+        if sounds_secret(key) && !value.trim_start().starts_with('{') {
             star(&mut bytes, at + 1, at + 1 + value_length(value));
         }
     }

@@ -11,6 +11,8 @@ mod layers;
 mod mask;
 mod parse;
 mod raw;
+#[cfg(test)]
+mod reference;
 mod secrets;
 
 use std::{env, fs, path::Path as FilePath, time::Duration};

@@ -69,12 +69,12 @@ fn kind(check: &mut Check<'_>, at: &Path, table: &mut toml::Table) -> Option<Cha
     match table.remove("kind") {
         Some(toml::Value::String(name)) => return check.one_of(&at.key("kind"), &name, &kinds),
         Some(_) => {
-            check.problem(&at.key("kind"), "the kind is a text", list.clone(), format!("write {list}"))
+            check.problem(&at.key("kind"), "the kind is a text", list.clone(), format!("write {list}"));
         }
         None => match table.keys().find(|key| layers::nearest(key, &["kind"]).is_some()) {
             Some(near) => check.problems.push(layers::unknown_key(&at.key(near), near, &["kind"])),
             None => {
-                check.problem(at, "the channel has no kind", "a key `kind`", format!("add kind = {list}"))
+                check.problem(at, "the channel has no kind", "a key `kind`", format!("add kind = {list}"));
             }
         },
     }

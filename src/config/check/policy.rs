@@ -15,6 +15,18 @@ use crate::{
     },
 };
 
+/// The rule of `[policy]`, which leaves nothing but the cap open.
+pub(super) fn general(check: &mut Check<'_>, raw: &RawPolicy) -> PolicyRule {
+    let rule = rule(check, &Path::of("policy"), raw, None, None);
+    let default = Policy::default();
+    PolicyRule {
+        buffer: rule.buffer.or(Some(default.buffer)),
+        share: rule.share.or(Some(default.share)),
+        min_quantity: rule.min_quantity.or(Some(default.min_quantity)),
+        ..rule
+    }
+}
+
 /// One rule, of `[policy]`, a channel or an override.
 pub(super) fn rule(
     check: &mut Check<'_>,
