@@ -21,10 +21,7 @@ use crate::{
 };
 use engine_thread::{Clock, Input};
 
-/// How long calls under way may take to end after a signal to stop.
-pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(25);
-
-/// Runs until a signal says stop.
+/// Runs until a signal says stop; calls under way then have `grace` to end.
 ///
 /// # Errors
 /// The ledger can't be used, a channel's client can't be built, or the engine has met damage that waiting won't cure.
