@@ -116,6 +116,11 @@ impl Engine {
         self.calls.len()
     }
 
+    /// The ledger, to see what its statements cost.
+    pub const fn ledger_mut(&mut self) -> &mut Ledger {
+        &mut self.ledger
+    }
+
     /// The ledger, for reading.
     pub const fn ledger(&self) -> &Ledger {
         &self.ledger
