@@ -23,7 +23,7 @@ fn p9_a_log_reader_that_is_gone_is_no_reason_to_stop() {
         io::read_to_string(io::stdin()).unwrap();
         telemetry::start(&LogSettings { format, level: LevelFilter::INFO }).unwrap();
         for units in 0..100 {
-            tracing::info!(event = "push.applied", units, "pushed");
+            tracing::info!(target: "stockd", event = "push.applied", units, "pushed");
         }
         exit(42);
     }
