@@ -30,6 +30,7 @@ pub use orders::{Ingested, OwnSale};
 pub use outbox::{NewPush, OpenRequest, PushState, Sent};
 pub use places::{Comparison, ComponentStock, PlaceId, PlaceRow};
 pub use read::*;
+pub use verify::{Check, Depth, Invariant, Problem, VerifyReport};
 
 /// The schema this program writes.
 pub const SCHEMA_VERSION: i64 = 1;
