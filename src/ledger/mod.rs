@@ -25,7 +25,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior, types::ToSql};
 pub use error::LedgerError;
 pub use listings::{ListingState, ScanEnd};
 pub use movements::{Movement, MovementKind};
-pub use operations::{Incident, Mailbox, Outcome};
+pub use operations::{CountEffect, Incident, Mailbox, Outcome};
 pub use orders::{Ingested, OwnSale};
 pub use outbox::{NewPush, OpenRequest, PushState, Sent};
 pub use places::{Comparison, ComponentStock, PlaceId, PlaceRow};
