@@ -273,6 +273,14 @@ impl Reader {
             .collect()
     }
 
+    /// The SKUs that a listing is made of.
+    ///
+    /// # Errors
+    /// [`LedgerError::Sqlite`].
+    pub fn component_skus(&self, listing: i64) -> Result<Vec<Sku>> {
+        Ok(self.components(listing)?.into_iter().map(|component| component.sku).collect())
+    }
+
     /// What a channel's SKU stands for: a bundle of the configuration, else the same SKU in the ledger.
     pub(super) fn components_of_sku(
         &self,

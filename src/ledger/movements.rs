@@ -181,6 +181,18 @@ impl Reader {
         Ok(self.chain_head()?.0)
     }
 
+    /// `on_hand - committed` over all locations; negative for an oversell.
+    ///
+    /// # Errors
+    /// [`super::LedgerError::Sqlite`].
+    pub fn available(&self, sku: &Sku) -> Result<Units> {
+        self.one(
+            "SELECT coalesce(sum(on_hand - committed), 0) FROM stock WHERE sku = ?1",
+            [sku.as_str()],
+            |row| row.get(0),
+        )
+    }
+
     /// Whether the ledger holds stock of this SKU, be it none.
     ///
     /// # Errors
