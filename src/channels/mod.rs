@@ -5,6 +5,8 @@
 use secrecy::SecretString;
 use url::Url;
 
+use crate::domain::{Capabilities, ChannelKind, Costs, Quota, WriteMode};
+
 /// Where a channel is and how to get in: validated, with the secrets already resolved.
 #[derive(Clone, Debug)]
 pub enum Connection {
@@ -59,4 +61,37 @@ pub struct Common {
     pub order_delay_ms: i64,
     /// See [`Capabilities::settle_ms`].
     pub settle_ms: i64,
+}
+
+/// What a connection can do.
+pub fn capabilities(connection: &Connection) -> Capabilities {
+    let (kind, write_mode, common, quota) = match connection {
+        Connection::Shopify(shop) => (
+            ChannelKind::Shopify,
+            WriteMode::CompareAndSet,
+            &shop.common,
+            Quota::Points { maximum: shop.points.0, restore_per_second: shop.points.1 },
+        ),
+        Connection::Woocommerce(site) => (
+            ChannelKind::Woocommerce,
+            WriteMode::Absolute,
+            &site.common,
+            Quota::Calls { per_second: site.calls.0, burst: site.calls.1 },
+        ),
+    };
+    Capabilities {
+        kind,
+        write_mode,
+        write_batch: 100,
+        read_batch: 100,
+        orders_by_id_batch: 100,
+        quota,
+        costs: Costs { identify: 1, orders: 1, listings: 1, levels: 1, write: 1 },
+        concurrency: 1,
+        settle_ms: common.settle_ms,
+        key_life_ms: None,
+        order_delay_ms: common.order_delay_ms,
+        order_overlap_ms: common.order_overlap_ms,
+        time_step_ms: 1_000,
+    }
 }
