@@ -112,6 +112,15 @@ fn a_shadow_of_an_earlier_landing_is_explained_only_by_sales_before_its_read() {
 }
 
 #[test]
+fn a_number_that_rises_after_a_landing_gives_nothing_back_of_what_was_gone_before_it() {
+    let (book, web, _) = shops();
+    book.read(web, 16, 2_000);
+    push(&book, web, 2_500, 2_600, true);
+    assert_eq!(book.read(web, 20, 3_000), Comparison::Surplus(Units::of(4)));
+    assert_eq!(book.shadow(web), 4);
+}
+
+#[test]
 fn an_absolute_write_erases_sales_made_before_it() {
     let (book, _, site) = shops();
     book.count("MUG", 10, OnHand, 1_500);
