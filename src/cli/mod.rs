@@ -1,6 +1,7 @@
 //! The commands, one file each: parse, ask the layers below, print.
 
 pub mod out;
+pub mod sandbox;
 
 use clap::{Parser, Subcommand};
 
@@ -15,14 +16,19 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// The commands.
+/// The commands; what each does stands at its arguments, where `--help` takes it from.
+#[allow(missing_docs)]
 #[derive(Debug, Subcommand)]
-pub enum Command {}
+pub enum Command {
+    Sandbox(sandbox::SandboxArgs),
+}
 
 /// Runs one command to its end.
 ///
 /// # Errors
 /// A [`Failure`] with the exit code and the message for the user.
 pub fn run(cli: Cli) -> Result<(), Failure> {
-    match cli.command {}
+    match cli.command {
+        Command::Sandbox(args) => sandbox::run(args),
+    }
 }
