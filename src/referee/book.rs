@@ -28,8 +28,8 @@ pub(super) struct Event {
     pub(super) delivered_at: Option<UtcMs>,
     /// When a poll should have shown it at the latest.
     pub(super) due_at: Option<UtcMs>,
-    /// Whether a read of quantities could have shown it before our first later write erased that evidence; `None`: no later write
-    /// yet.
+    /// Whether a read of quantities could have shown it before our first later write erased that evidence;
+    /// `None`: no later write yet.
     pub(super) readable: Option<bool>,
 }
 
@@ -43,8 +43,8 @@ pub(super) struct ShelfChange {
 /// What the daemon can be held to know.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Evidence {
-    /// For a write sent then, with a fence of this age. Units back count as soon as they are delivered, in the daemon's
-    /// favour; sales once they are older than the fence.
+    /// For a write sent then, with a fence of this age. Units back count as soon as they are delivered, in
+    /// the daemon's favour; sales once they are older than the fence.
     Sent { at: UtcMs, fence_age_ms: i64 },
     /// For a decrease: sales known at `cut`, units back known at `now`.
     Decrease { cut: UtcMs, now: UtcMs },
@@ -281,7 +281,8 @@ impl Book {
         lots.min().unwrap_or_default()
     }
 
-    /// The place's own sales that evidence lacks, those that `which` picks, less its own units back that evidence lacks.
+    /// The place's own sales that evidence lacks, those that `which` picks, less its own units back that
+    /// evidence lacks.
     pub(super) fn own_unknown(
         &self,
         place: PlaceIx,
@@ -297,7 +298,8 @@ impl Book {
         net.at_least_zero()
     }
 
-    /// Folds away what every write that can still land knows, and voids the debts of events that every place has heeded.
+    /// Folds away what every write that can still land knows, and voids the debts of events that every place
+    /// has heeded.
     pub(super) fn tidy(&mut self, place: PlaceIx, oldest: Evidence) {
         for (sku, _) in self.place(place).components.clone() {
             let heeded = self.stocks[sku].places.iter().map(|ix| self.place(*ix).heeded_until()).min();
@@ -352,7 +354,8 @@ impl Book {
         let at = |instant: Option<UtcMs>| instant.map_or_else(|| "never".to_owned(), UtcMs::rfc3339);
         let OrderEvent { at: when, order, pieces, in_orders_at, in_quantities_at, place } = &event.told;
         format!(
-            "{when} order {order} {kind} {pieces} at {}: in orders {in_orders_at}, in quantities {in_quantities_at}, delivered {}, due {}",
+            "{when} order {order} {kind} {pieces} at {}: in orders {in_orders_at}, in quantities \
+             {in_quantities_at}, delivered {}, due {}",
             self.place(*place).name,
             at(event.delivered_at),
             at(event.due_at),

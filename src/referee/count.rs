@@ -110,8 +110,8 @@ impl Count {
         self.rightful += over;
     }
 
-    /// A decrease was due: at most `rightful_limit` pieces are still rightful, and at most `limit` rightful or in flight. Returns
-    /// how many became caused.
+    /// A decrease was due: at most `rightful_limit` pieces are still rightful, and at most `limit` rightful
+    /// or in flight. Returns how many became caused.
     pub(super) fn overdue(&mut self, rightful_limit: Units, limit: Units) -> Units {
         let before = self.rightful + self.in_flight;
         let rightful = self.rightful.min(rightful_limit);

@@ -133,8 +133,8 @@ impl Referee {
         self.must_follow(ix, at);
     }
 
-    /// Charges oversold units to the worst class there is: this sale's, then what earlier ones owe. Returns what this
-    /// sale owes for later.
+    /// Charges oversold units to the worst class there is: this sale's, then what earlier ones owe. Returns
+    /// what this sale owes for later.
     fn charge(&mut self, sku: SkuIx, oversold: Units, mut own: Taken) -> Taken {
         let mut left = oversold;
         let debts = &mut self.book.stocks[sku].debts;

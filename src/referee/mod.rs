@@ -1,9 +1,9 @@
-//! The judge of oversells: knows every sale at the moment it happens, every write of the daemon when it lands, and
-//! what evidence the daemon had been given by then (CORRECTNESS.md section 1).
+//! The judge of oversells: knows every sale at the moment it happens, every write of the daemon when it
+//! lands, and what evidence the daemon had been given by then (CORRECTNESS.md section 1).
 //!
-//! Pure: time is passed in, and instants passed to one referee never run backwards by more than a request takes.
-//! Set-up order: [`Referee::add_channel`], [`Referee::opening`], [`Referee::add_place`]; then what happens, as it
-//! happens.
+//! Pure: time is passed in, and instants passed to one referee never run backwards by more than a request
+//! takes. Set-up order: [`Referee::add_channel`], [`Referee::opening`], [`Referee::add_place`]; then what
+//! happens, as it happens.
 
 mod book;
 mod count;
@@ -34,11 +34,11 @@ pub struct PlaceIx(pub usize);
 pub struct Settings {
     /// The age that a fence may have when the write is sent, in milliseconds: one round trip plus a commit.
     ///
-    /// A write's value freezes when it is recorded, before it leaves; evidence younger than this when the write was
-    /// sent may have crossed it on the way and is not held against the daemon.
+    /// A write's value freezes when it is recorded, before it leaves; evidence younger than this when the
+    /// write was sent may have crossed it on the way and is not held against the daemon.
     pub fence_age_ms: i64,
-    /// The longest time between a write's sending and its landing, in milliseconds. What was known before that is
-    /// folded away.
+    /// The longest time between a write's sending and its landing, in milliseconds. What was known before
+    /// that is folded away.
     pub memory_ms: i64,
 }
 
@@ -53,11 +53,11 @@ impl Default for Settings {
 pub struct ChannelSettings {
     /// The time between two order polls, in milliseconds.
     pub order_poll_ms: i64,
-    /// The time between two looks at the channel's quantities, in milliseconds; `None`: the daemon is not expected to
-    /// look unless it writes.
+    /// The time between two looks at the channel's quantities, in milliseconds; `None`: the daemon is not
+    /// expected to look unless it writes.
     pub quantity_poll_ms: Option<i64>,
-    /// How long one poll may take, all its pages, in milliseconds: an order is *due* a poll and this after it became
-    /// visible.
+    /// How long one poll may take, all its pages, in milliseconds: an order is *due* a poll and this after it
+    /// became visible.
     pub read_allowance_ms: i64,
     /// How long after its evidence a decrease may land, in milliseconds: compute, queue, limits, request.
     pub slack_ms: i64,
@@ -72,8 +72,8 @@ pub struct NewPlace {
     pub channel: ChannelIx,
     /// How breaches name it.
     pub name: String,
-    /// What one piece is made of: one SKU and one unit for a plain listing. Stock that locations don't share needs
-    /// keys of its own here.
+    /// What one piece is made of: one SKU and one unit for a plain listing. Stock that locations don't share
+    /// needs keys of its own here.
     pub components: Vec<(Sku, Units)>,
     /// What the place should show of what is available.
     pub policy: Policy,
@@ -154,8 +154,8 @@ impl Referee {
         self.book.add_place(place)
     }
 
-    /// The seller's own restock: the units exist from `at` on. `known_from` is the earliest instant at which the
-    /// ledger can have them: when the operator's command starts.
+    /// The seller's own restock: the units exist from `at` on. `known_from` is the earliest instant at which
+    /// the ledger can have them: when the operator's command starts.
     pub fn raise(&mut self, at: UtcMs, sku: &Sku, units: Units, known_from: UtcMs) {
         self.advance(at);
         let sku = self.book.sku(sku);
@@ -179,7 +179,8 @@ impl Referee {
         self.judge_sale(sale);
     }
 
-    /// A cancel or refund whose units really are back. `shown`: the channel puts them back into its own number.
+    /// A cancel or refund whose units really are back. `shown`: the channel puts them back into its own
+    /// number.
     pub fn give_back(&mut self, back: OrderEvent, shown: bool) {
         self.advance(back.at);
         let place = self.book.place_mut(back.place);
@@ -207,8 +208,8 @@ impl Referee {
         }
     }
 
-    /// A completed reply, composed at `read_at` and gone out by `at`, held the order with all of it that was visible
-    /// then.
+    /// A completed reply, composed at `read_at` and gone out by `at`, held the order with all of it that was
+    /// visible then.
     pub fn order_delivered(&mut self, channel: ChannelIx, order: &OrderId, read_at: UtcMs, at: UtcMs) {
         self.advance(at);
         for ix in self.book.events_of(channel, order) {
@@ -234,8 +235,8 @@ impl Referee {
         place.settled_at = place.settled_at.max(settled_at);
     }
 
-    /// Whether the channel takes requests and has budget left. While it doesn't nothing is overdue on it, and what
-    /// waits then starts over.
+    /// Whether the channel takes requests and has budget left. While it doesn't nothing is overdue on it, and
+    /// what waits then starts over.
     pub fn set_open(&mut self, at: UtcMs, channel: ChannelIx, open: bool) {
         self.advance(at);
         let channel = &mut self.channels[channel.0];
@@ -273,8 +274,8 @@ impl Referee {
         self.book.stock(sku).map(|stock| stock.truly).unwrap_or_default()
     }
 
-    /// For each sale that left another place of its SKUs above its true target: milliseconds until a landing brought
-    /// that place down to it. Unsorted; places that an own sale brought down instead are left out.
+    /// For each sale that left another place of its SKUs above its true target: milliseconds until a landing
+    /// brought that place down to it. Unsorted; places that an own sale brought down instead are left out.
     pub fn sale_to_push_ms(&self) -> &[i64] {
         &self.sale_to_push_ms
     }

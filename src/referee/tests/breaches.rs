@@ -292,3 +292,41 @@ fn only_the_first_breaches_keep_their_reasons() {
     assert_eq!(court.breaches(31), 30);
     assert_eq!(court.referee.totals().reasons.len(), Totals::REASONS);
 }
+
+#[test]
+fn what_was_seen_before_a_write_erased_it_must_be_remembered_in_later_decreases() {
+    let policy = Policy { cap: Some(Units::of(5)), ..Policy::default() };
+    let mut court = Court::with(6, OWED, policy);
+    court.lag = (9_000, 0);
+    court.sale(0, "w1", WEB, 1);
+    court.write(100, 110, WEB, 5);
+    court.lag = (0, 0);
+    court.sale(200, "t1", TILL, 1);
+    court.delivered(300, TILL, "t1");
+    assert_eq!(court.breaches(799), 0);
+    assert_eq!(court.breaches(800), 1, "five are left by orders, and a seen sale makes it four");
+}
+
+#[test]
+fn a_give_back_nobody_knows_of_makes_up_for_a_sale_that_was_seen() {
+    let mut court = Court::of(10);
+    court.lag = (5_000, 0);
+    court.sale(0, "w1", WEB, 1);
+    court.give_back(95, "w1", WEB, 1);
+    court.write(100, 110, WEB, 10);
+    assert_eq!(court.breaches(120), 0);
+}
+
+#[test]
+fn what_the_channel_put_back_itself_is_external_only_until_a_poll_told() {
+    let mut court = Court::of(10);
+    court.sale(0, "w1", WEB, 2);
+    court.delivered(10, WEB, "w1");
+    court.write(20, 30, TILL, 8);
+    court.give_back(50, "w1", WEB, 2);
+    court.delivered(100, WEB, "w1");
+    court.sale(4_000, "t1", TILL, 3);
+    court.delivered(4_100, TILL, "t1");
+    assert_eq!(court.breaches(4_600), 1);
+    assert_eq!(court.referee.totals().reasons[0].pieces, Units::of(3));
+}

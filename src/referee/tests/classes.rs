@@ -116,7 +116,8 @@ fn what_is_owed_is_void_too_where_no_write_was_needed() {
     court.referee.hand_edit(UtcMs(20), PlaceIx(TILL), Units::of(2));
     court.sale(30, "t1", TILL, 2);
     court.delivered(100, TILL, "t1");
-    // The web already shows the two that are left, and the till none: a slack later both have heeded the order.
+    // The web already shows the two that are left, and the till none: a slack later both have heeded the
+    // order.
     assert_eq!(court.breaches(700), 0);
     court.write(700, 710, TILL, 2);
     court.sale(800, "w1", WEB, 2);
@@ -186,4 +187,36 @@ fn a_breach_of_a_bundle_is_caused_in_units_of_its_components() {
     court.write(0, 10, 0, 2);
     court.sale(20, "w1", 0, 2);
     assert_eq!(court.verdict(30), ((0, 0, 0, 2), 1));
+}
+
+#[test]
+fn pieces_in_flight_are_sold_before_caused_ones() {
+    let mut court = Court::of(10);
+    court.sale(5, "w1", WEB, 2);
+    court.write(0, 20, WEB, 12);
+    court.sale(30, "w2", WEB, 10);
+    assert_eq!(court.verdict(40), ((0, 0, 2, 0), 1));
+    court.sale(50, "w3", WEB, 2);
+    assert_eq!(court.verdict(60).0, (0, 0, 2, 2));
+}
+
+#[test]
+fn the_delay_from_sale_to_push_counts_where_a_write_was_needed() {
+    let mut court = Court::of(10);
+    court.sale(0, "w1", WEB, 1);
+    court.write(300, 310, TILL, 9);
+    assert_eq!(court.referee.sale_to_push_ms(), [310]);
+    // The till sells one of its own before the write: nothing is left to follow.
+    court.sale(400, "w2", WEB, 1);
+    court.sale(450, "t1", TILL, 1);
+    court.write(500, 510, TILL, 7);
+    assert_eq!(court.referee.sale_to_push_ms(), [310]);
+    court.write(550, 560, WEB, 7);
+    assert_eq!(court.referee.sale_to_push_ms(), [310, 110]);
+    // What the selling place itself shows too much was there before the sale.
+    court.referee.hand_edit(UtcMs(600), PlaceIx(WEB), Units::of(9));
+    court.write(610, 610, TILL, 5);
+    court.sale(620, "w3", WEB, 1);
+    court.write(700, 710, WEB, 6);
+    assert_eq!(court.referee.sale_to_push_ms(), [310, 110]);
 }

@@ -8,7 +8,8 @@ mod syncers;
 use super::*;
 use crate::domain::Buffer;
 
-/// Milliseconds: fence 10, order poll 1,000, allowance 100, slack 500, settling 2,000; quantities are not polled.
+/// Milliseconds: fence 10, order poll 1,000, allowance 100, slack 500, settling 2,000; quantities are not
+/// polled.
 pub(super) const OWED: ChannelSettings = ChannelSettings {
     order_poll_ms: 1_000,
     quantity_poll_ms: None,

@@ -1,5 +1,5 @@
-//! The nine situations that random seeds don't find (CORRECTNESS.md section 1): what a careful daemon does is no
-//! breach, what a careless one does is.
+//! The nine situations that random seeds don't find (CORRECTNESS.md section 1): what a careful daemon does is
+//! no breach, what a careless one does is.
 
 use super::*;
 

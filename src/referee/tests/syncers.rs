@@ -31,7 +31,8 @@ struct Daemon {
     sent: [i64; CHANNELS],
 }
 
-/// One shop day in steps of 100 ms: shoppers, polls each second, writes with 20 ms on the way. Returns the verdict.
+/// One shop day in steps of 100 ms: shoppers, polls each second, writes with 20 ms on the way. Returns the
+/// verdict.
 fn run(habit: Habit, seed: u64) -> ((i64, i64, i64, i64), u64) {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let opening = rng.random_range(3..12);
