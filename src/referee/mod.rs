@@ -103,7 +103,8 @@ pub struct OrderEvent {
 pub struct Landing {
     /// Where.
     pub place: PlaceIx,
-    /// When the request arrived.
+    /// When the request arrived. For a repeat under the same idempotency key: when that key first arrived, even if it
+    /// was lost then, since a repeat carries the value of the first (CORRECTNESS.md section 3, rule 3).
     pub sent_at: UtcMs,
     /// When the number changed.
     pub landed_at: UtcMs,
