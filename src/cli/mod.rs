@@ -1,9 +1,13 @@
 //! The commands, one file each: parse, ask the layers below, print.
 
+pub mod check;
+pub mod config_arg;
 pub mod out;
+pub mod run;
 
 use clap::{Parser, Subcommand};
 
+pub use config_arg::ConfigArg;
 pub use out::{Failure, Out};
 
 /// Keeps one seller's stock in step across sales channels.
@@ -15,14 +19,21 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// The commands.
+/// The commands; what each does stands at its arguments, where `--help` takes it from.
+#[allow(missing_docs)]
 #[derive(Debug, Subcommand)]
-pub enum Command {}
+pub enum Command {
+    Check(check::Check),
+    Run(run::Run),
+}
 
 /// Runs one command to its end.
 ///
 /// # Errors
 /// A [`Failure`] with the exit code and the message for the user.
 pub fn run(cli: Cli) -> Result<(), Failure> {
-    match cli.command {}
+    match cli.command {
+        Command::Check(check) => check::run(&check),
+        Command::Run(run) => run::run(&run),
+    }
 }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::{
+    Cause,
     pace::{Budget, Sort},
     queue::Queue,
 };
@@ -22,6 +23,10 @@ pub(super) struct Channel {
     pub(super) queue: Queue,
     /// Places to look at again at a later time.
     pub(super) later: BTreeSet<(Duration, PlaceId)>,
+    /// Places to read again at a later time, whatever is known of them by then.
+    pub(super) second_looks: BTreeSet<(Duration, PlaceId)>,
+    /// Places that want a change which an order explains.
+    pub(super) explained: HashSet<PlaceId>,
     /// When the last write at a place was answered; reads sent before say nothing of it.
     pub(super) landed: HashMap<PlaceId, Duration>,
     /// Places whose last write was refused: not before when to try again, and how often it was refused.
@@ -158,6 +163,8 @@ impl Channel {
             budget,
             queue: Queue::default(),
             later: BTreeSet::new(),
+            second_looks: BTreeSet::new(),
+            explained: HashSet::new(),
             landed: HashMap::new(),
             refused: HashMap::new(),
             in_flight: 0,
@@ -191,6 +198,19 @@ impl Channel {
         let budget = std::mem::replace(self, fresh).budget;
         self.budget = budget;
         self.next_sweep = self.settings.sweep.wait_from(now.utc.datetime()).map(|wait| now.mono + wait);
+    }
+
+    /// Notes that an order explains the change a place wants.
+    pub(super) fn explain(&mut self, place: PlaceId, cause: Cause) {
+        if cause == Cause::Order {
+            self.explained.insert(place);
+        }
+    }
+
+    /// Takes out a place that shows what it should, or may not be written.
+    pub(super) fn drop_from_queue(&mut self, place: PlaceId) {
+        self.queue.remove(place);
+        self.explained.remove(&place);
     }
 
     pub(super) fn fence_holds(&self, place: PlaceId) -> bool {

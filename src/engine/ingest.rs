@@ -114,6 +114,10 @@ impl Engine {
         }
         self.mark_skus(now, &done.skus, Cause::Order)?;
         for place in touched {
+            if self.ledger.open_shadow(place)? > Units::ZERO {
+                // The order may be what the shadow stands for, sold too close to the read to tell.
+                self.channels[at].second_looks.insert((now.mono + SECOND_LOOK, place));
+            }
             self.mark_on(now, at, place, Cause::Order)?;
         }
         self.report_order(now, at, order, &done)?;
@@ -236,8 +240,7 @@ impl Engine {
                 let detail = format!("shows {quantity}, {units} fewer than known sales explain: held back");
                 let notice = Notice::new(Level::Debug, "shadow.held", detail);
                 self.notices.push(notice.on(&id).sku(&row.channel_sku).count(units.get()));
-                self.ledger.want_read(place)?;
-                self.channels[at].later.insert((heard.now.mono + SECOND_LOOK, place));
+                self.channels[at].second_looks.insert((heard.now.mono + SECOND_LOOK, place));
                 self.mark_skus(heard.now, &self.ledger.component_skus(row.listing)?, Cause::Order)?;
             }
             Comparison::Surplus(units) if managed => {

@@ -42,6 +42,9 @@ pub struct Engine {
     next_call: u64,
     seen: SeenOrders,
     notices: Vec<Notice>,
+    /// Whether what is in memory is what the ledger says.
+    loaded: bool,
+    stopping: bool,
 }
 
 /// Why a place is looked at again.
@@ -72,6 +75,8 @@ impl Engine {
             next_call: 1,
             seen: SeenOrders::default(),
             notices: Vec::new(),
+            loaded: false,
+            stopping: false,
         };
         engine.load(now)?;
         Ok(engine)
@@ -83,6 +88,9 @@ impl Engine {
     /// [`LedgerError`]: nothing of the round happened, no command leaves, and the engine has gone back to what the
     /// ledger says.
     pub fn handle(&mut self, now: Now, events: &[Event]) -> Result<Step> {
+        if !self.loaded {
+            self.load(now)?;
+        }
         let done = self.round_and_commit(now, events);
         match done {
             Ok(step) => {
@@ -96,6 +104,21 @@ impl Engine {
                 Err(error)
             }
         }
+    }
+
+    /// From here on no new call is made; answers to those under way are still taken in.
+    pub const fn stop(&mut self) {
+        self.stopping = true;
+    }
+
+    /// How many calls are under way.
+    pub fn calls_in_flight(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// The ledger, to see what its statements cost.
+    pub const fn ledger_mut(&mut self) -> &mut Ledger {
+        &mut self.ledger
     }
 
     /// The ledger, for reading.
@@ -131,6 +154,7 @@ impl Engine {
 
     /// Builds what is in memory from the ledger.
     fn load(&mut self, now: Now) -> Result<()> {
+        self.loaded = false;
         self.calls.clear();
         self.seen = SeenOrders::default();
         self.pauses = self.ledger.pauses()?;
@@ -145,7 +169,10 @@ impl Engine {
             self.mark_channel(now, at)
         });
         match loaded.and_then(|()| self.ledger.commit()) {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                self.loaded = true;
+                Ok(())
+            }
             Err(error) => {
                 self.ledger.rollback()?;
                 Err(error)
@@ -189,28 +216,39 @@ impl Engine {
     /// Looks at one place again: it is queued where it should be written or read, and taken out where not.
     fn mark_on(&mut self, now: Now, at: usize, place: PlaceId, cause: Cause) -> Result<()> {
         let channel = &mut self.channels[at];
-        if channel.settings.mode == Mode::Observe || channel.fence_holds(place) {
+        if channel.settings.mode == Mode::Observe {
+            return Ok(());
+        }
+        if channel.fence_holds(place) {
+            channel.explain(place, cause);
             return Ok(());
         }
         let Some(plan) = plan::plan(&self.ledger, &self.settings, &channel.settings, &self.pauses, place)?
         else {
-            channel.queue.remove(place);
+            channel.drop_from_queue(place);
             return Ok(());
         };
         if plan.row.request.is_some() {
             // Settling its write looks at it again.
+            channel.explain(place, cause);
             return Ok(());
         }
         if !plan.is_due() {
-            channel.queue.remove(place);
+            channel.drop_from_queue(place);
             return Ok(());
         }
         if let Some(until) = channel.not_before(now, place) {
+            channel.explain(place, cause);
             channel.queue.remove(place);
             channel.later.insert((until, place));
             return Ok(());
         }
-        if let Some(entry) = entry(&plan, channel.settings.capabilities.write_mode, cause) {
+        if let Some(mut entry) = entry(&plan, channel.settings.capabilities.write_mode) {
+            // A sale explains a decrease, whatever else asked for it; a raise that nobody explained stays so.
+            if entry.urgency.lowers() || channel.queue.get(place).is_none_or(|queued| queued.explained) {
+                channel.explain(place, cause);
+            }
+            entry.explained = channel.explained.contains(&place);
             channel.queue.put(now.mono, entry);
         }
         Ok(())
@@ -288,7 +326,7 @@ impl Engine {
 }
 
 /// The queue entry of a place that is due.
-fn entry(plan: &plan::Plan, mode: WriteMode, cause: Cause) -> Option<Entry> {
+fn entry(plan: &plan::Plan, mode: WriteMode) -> Option<Entry> {
     let (target, expected) = (plan.target()?, plan.row.expected?);
     let gap = (target - expected).get();
     let urgency = match gap {
@@ -305,6 +343,6 @@ fn entry(plan: &plan::Plan, mode: WriteMode, cause: Cause) -> Option<Entry> {
         gap: gap.abs(),
         path: if fenced { Path::Fenced } else { Path::Direct },
         group: plan.row.group.clone(),
-        explained: cause == Cause::Order,
+        explained: false,
     })
 }

@@ -67,18 +67,8 @@ pub(super) struct Queue {
 
 impl Queue {
     /// Puts a place in, or moves it to where it belongs now. It keeps its age.
-    pub(super) fn put(&mut self, now: Duration, mut entry: Entry) {
-        let since = match self.remove(entry.place) {
-            Some((since, old)) => {
-                entry.explained = if entry.urgency.lowers() {
-                    entry.explained || old.explained
-                } else {
-                    entry.explained && old.explained
-                };
-                since
-            }
-            None => now,
-        };
+    pub(super) fn put(&mut self, now: Duration, entry: Entry) {
+        let since = self.remove(entry.place).map_or(now, |(since, _)| since);
         let key = (entry.urgency, Reverse(entry.gap), since, entry.place);
         self.unexplained += usize::from(!entry.explained && entry.urgency != Urgency::Read);
         self.ages.insert((since, entry.place));
@@ -93,6 +83,10 @@ impl Queue {
         self.ages.remove(&(key.2, place));
         self.unexplained -= usize::from(!entry.explained && entry.urgency != Urgency::Read);
         Some((key.2, entry))
+    }
+
+    pub(super) fn get(&self, place: PlaceId) -> Option<&Entry> {
+        self.entries.get(&place).map(|(_, entry)| entry)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -190,15 +184,5 @@ mod tests {
         let late = MOST_WAIT + Duration::from_secs(1);
         queue.put(late, entry(2, Urgency::Decrease, 9, "b"));
         assert_eq!(queue.take_batch(late, 1, |_| true), [PlaceId(1)]);
-    }
-
-    #[test]
-    fn a_raise_stays_unexplained_when_a_sale_touches_it_but_a_decrease_becomes_explained() {
-        let mut queue = Queue::default();
-        queue.put(Duration::ZERO, Entry { explained: false, ..entry(1, Urgency::Increase, 9, "") });
-        queue.put(Duration::ZERO, entry(1, Urgency::Increase, 8, ""));
-        assert_eq!(queue.unexplained(), 1);
-        queue.put(Duration::ZERO, entry(1, Urgency::Decrease, 1, ""));
-        assert_eq!(queue.unexplained(), 0);
     }
 }

@@ -34,6 +34,9 @@ impl Engine {
         commands: &mut Vec<Command>,
     ) -> Result<Option<Duration>> {
         let ready = self.channels.iter().all(Channel::has_been_heard);
+        if self.stopping {
+            return Ok(None);
+        }
         self.send_ready_write(now, at, commands);
         loop {
             let channel = &mut self.channels[at];
@@ -175,6 +178,14 @@ impl Engine {
             let keep = settle + Duration::from_secs(120);
             channel.landed.retain(|_, landed| *landed + keep > now.mono);
         }
+        while let Some((due, place)) = self.channels[at].second_looks.first().copied() {
+            if due > now.mono {
+                break;
+            }
+            self.channels[at].second_looks.pop_first();
+            self.ledger.want_read(place)?;
+            self.mark_on(now, at, place, super::Cause::Other)?;
+        }
         while let Some((due, place)) = self.channels[at].later.first().copied() {
             if due > now.mono {
                 break;
@@ -189,7 +200,8 @@ impl Engine {
 impl Channel {
     fn next_timer(&self) -> Option<Duration> {
         let poll = (self.poll.is_none() && !self.orders_in_flight).then_some(self.next_poll);
-        let later = self.later.first().map(|(due, _)| *due);
+        let later =
+            self.later.first().into_iter().chain(self.second_looks.first()).map(|(due, _)| *due).min();
         let unsettled = self.unsettled.iter().filter(|u| !u.busy).map(|u| u.due).min();
         [poll, later, unsettled, self.next_scan, self.next_sweep].into_iter().flatten().min()
     }

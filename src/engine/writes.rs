@@ -91,6 +91,7 @@ impl Engine {
         match outcome {
             RowOutcome::Applied => {
                 channel.refused.remove(&place);
+                channel.explained.remove(&place);
                 let landed = Sent { from: heard.from, to: heard.to };
                 self.ledger.settle_applied(request.id, place, heard.now.utc, landed, exact)?;
                 let detail = format!("{} shows {}", row.place.listing, row.value);

@@ -20,7 +20,11 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, OpenFlags, TransactionBehavior, types::ToSql};
+use rusqlite::{
+    Connection, OpenFlags, StatementStatus, TransactionBehavior,
+    trace::{TraceEvent, TraceEventCodes},
+    types::ToSql,
+};
 
 pub use error::LedgerError;
 pub use listings::{ListingState, ScanEnd};
@@ -43,6 +47,17 @@ type Result<T, E = LedgerError> = std::result::Result<T, E>;
 #[derive(Debug)]
 pub struct Reader {
     conn: Connection,
+}
+
+/// What a statement has cost since it was prepared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StatementCost {
+    /// Its text.
+    pub sql: String,
+    /// Steps of SQLite's virtual machine, all runs together.
+    pub vm_steps: i32,
+    /// Steps forward in a full table scan, all runs together.
+    pub full_scan_steps: i32,
 }
 
 /// The one writer. Also reads, inside and outside its transactions.
@@ -85,6 +100,23 @@ impl Ledger {
     /// The file.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Has every statement reported when it ends, to see what work a change costs.
+    ///
+    /// # Errors
+    /// [`LedgerError::Sqlite`].
+    pub fn watch_statements(&mut self, watch: impl Fn(&StatementCost) + Send + 'static) -> Result<()> {
+        let report = move |event: TraceEvent<'_>| {
+            if let TraceEvent::Profile(statement, _) = event {
+                watch(&StatementCost {
+                    sql: statement.sql().into_owned(),
+                    vm_steps: statement.get_status(StatementStatus::VmStep),
+                    full_scan_steps: statement.get_status(StatementStatus::FullscanStep),
+                });
+            }
+        };
+        Ok(self.reader.conn.trace_v2(TraceEventCodes::SQLITE_TRACE_PROFILE, Some(report))?)
     }
 
     /// Starts a transaction.

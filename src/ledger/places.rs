@@ -197,7 +197,11 @@ impl Reader {
         )
     }
 
-    fn open_shadow(&self, place: PlaceId) -> Result<Units> {
+    /// Units that the place was seen to miss since its last landing and that no order explains yet.
+    ///
+    /// # Errors
+    /// [`super::LedgerError::Sqlite`].
+    pub fn open_shadow(&self, place: PlaceId) -> Result<Units> {
         self.one(
             "SELECT coalesce(sum(units), 0) FROM shadow WHERE place = ?1 AND open = 1",
             [place.0],
@@ -237,6 +241,7 @@ impl Ledger {
         self.replace_open_shadow(row.id, unexplained.at_least_zero(), read_at, lapses_at)?;
         Ok(match unexplained {
             Units::ZERO => Comparison::Equal,
+            missing if missing == open => Comparison::Equal,
             missing if missing > Units::ZERO => Comparison::Missing(missing),
             surplus => Comparison::Surplus(-surplus),
         })
