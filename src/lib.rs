@@ -20,3 +20,4 @@ pub mod engine;
 pub mod ledger;
 pub mod referee;
 pub mod sandbox;
+pub mod telemetry;

@@ -1,10 +1,14 @@
 //! The commands, one file each: parse, ask the layers below, print.
 
+pub mod check;
+pub mod config_arg;
 pub mod out;
+pub mod run;
 pub mod sandbox;
 
 use clap::{Parser, Subcommand};
 
+pub use config_arg::ConfigArg;
 pub use out::{Failure, Out};
 
 /// Keeps one seller's stock in step across sales channels.
@@ -20,6 +24,8 @@ pub struct Cli {
 #[allow(missing_docs)]
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    Check(check::Check),
+    Run(run::Run),
     Sandbox(sandbox::SandboxArgs),
 }
 
@@ -29,6 +35,8 @@ pub enum Command {
 /// A [`Failure`] with the exit code and the message for the user.
 pub fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
+        Command::Check(check) => check::run(&check),
+        Command::Run(run) => run::run(&run),
         Command::Sandbox(args) => sandbox::run(args),
     }
 }

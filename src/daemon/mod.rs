@@ -1,1 +1,92 @@
-//! The shell: tasks that carry calls to channels and answers back, timers, signals.
+//! The shell: carries calls to channels and answers back, keeps the time, hears signals.
+//!
+//! The engine runs on a thread of its own; each call runs as a task. Nothing is decided here.
+
+mod calls;
+mod engine_thread;
+
+use std::{sync::mpsc, thread, time::Duration};
+
+use anyhow::Context;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::mpsc as tokio_mpsc,
+};
+
+use crate::{
+    channels::{Client, Connection},
+    domain::{ChannelId, Settings},
+    engine::Engine,
+    ledger::Ledger,
+};
+use engine_thread::{Clock, Input};
+
+/// Runs until a signal says stop; calls under way then have `grace` to end.
+///
+/// # Errors
+/// The ledger can't be used, a channel's client can't be built, or the engine has met damage that waiting won't cure.
+pub fn run(
+    settings: Settings,
+    connections: &[(ChannelId, Connection)],
+    grace: Duration,
+) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("can't start the runtime")?;
+    let clients = connections
+        .iter()
+        .map(|(id, connection)| {
+            let client = Client::new(connection).with_context(|| format!("channel {id}"))?;
+            Ok((id.clone(), client))
+        })
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let clock = Clock::start();
+    let ledger = Ledger::open(&settings.ledger)?;
+    let engine = Engine::new(ledger, settings, clock.now())?;
+    tracing::info!(event = "daemon.started", version = env!("CARGO_PKG_VERSION"), "stockd is running");
+
+    let (input, inputs) = mpsc::sync_channel(1_024);
+    let (command, commands) = tokio_mpsc::unbounded_channel();
+    let thread = thread::Builder::new()
+        .name("engine".into())
+        .spawn(move || engine_thread::run(engine, &clock, &inputs, &command, grace))
+        .context("can't start the engine's thread")?;
+    runtime.block_on(async {
+        let stop = input.clone();
+        tokio::spawn(async move {
+            wait_for_stop().await;
+            // An engine that is gone needs no telling.
+            let _ = stop.send(Input::Stop);
+        });
+        calls::carry(clients, commands, input).await;
+    });
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    let ended =
+        thread.join().map_err(|_| anyhow::anyhow!("the engine's thread has panicked; this is a defect"))?;
+    tracing::info!(event = "daemon.stopped", "stockd has stopped");
+    ended
+}
+
+/// Returns on SIGTERM or SIGINT. A SIGHUP is answered in the log: there is nothing to reload it could mean.
+async fn wait_for_stop() {
+    let (Ok(mut term), Ok(mut int), Ok(mut hup)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()))
+    else {
+        tracing::error!(
+            event = "daemon.no_signals",
+            "can't listen for signals; only a kill stops this program"
+        );
+        return std::future::pending().await;
+    };
+    loop {
+        tokio::select! {
+            _ = term.recv() => return tracing::info!(event = "daemon.stopping", "SIGTERM: ending what is under way"),
+            _ = int.recv() => return tracing::info!(event = "daemon.stopping", "SIGINT: ending what is under way"),
+            _ = hup.recv() => {
+                tracing::warn!(event = "daemon.hangup", "SIGHUP is ignored; restart to read the configuration again");
+            }
+        }
+    }
+}

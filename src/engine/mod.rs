@@ -1,1 +1,348 @@
 //! The whole behaviour, without sockets or clocks.
+//!
+//! [`Engine::handle`] takes what happened, in one transaction of the ledger, and gives back calls to make. A call
+//! leaves only after the commit that recorded it. What the engine keeps in memory is a cache: if a transaction fails
+//! it is dropped and built anew from the ledger.
+
+mod answers;
+mod brake;
+mod channel;
+mod event;
+mod fence;
+mod ingest;
+mod pace;
+pub mod plan;
+mod queue;
+mod schedule;
+mod seen;
+mod writes;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use channel::{Channel, InFlight};
+pub use event::{CallId, Command, Event, Level, Notice, Step};
+use queue::{Entry, Path, Urgency};
+use seen::SeenOrders;
+
+use crate::{
+    domain::{ChannelId, Mode, Now, Settings, Sku, Units, WriteMode},
+    ledger::{Ledger, LedgerError, Pause, PlaceId},
+};
+
+type Result<T, E = LedgerError> = std::result::Result<T, E>;
+
+/// The engine: owns the ledger, decides everything.
+#[derive(Debug)]
+pub struct Engine {
+    ledger: Ledger,
+    settings: Settings,
+    channels: Vec<Channel>,
+    pauses: Vec<Pause>,
+    calls: BTreeMap<CallId, InFlight>,
+    next_call: u64,
+    seen: SeenOrders,
+    notices: Vec<Notice>,
+    /// Whether what is in memory is what the ledger says.
+    loaded: bool,
+    stopping: bool,
+}
+
+/// Why a place is looked at again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cause {
+    /// An order moved its stock.
+    Order,
+    /// Anything else: a count, a read, a changed rule.
+    Other,
+}
+
+/// The longest sleep: shadows lapse by the wall clock.
+const LONGEST_SLEEP: Duration = Duration::from_secs(1);
+
+impl Engine {
+    /// Builds the engine on a ledger. Requests that an earlier run left prepared are unknown from here on.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub fn new(ledger: Ledger, settings: Settings, now: Now) -> Result<Self> {
+        let channels = settings.channels.iter().map(|c| Channel::new(c.clone(), now)).collect();
+        let mut engine = Self {
+            ledger,
+            settings,
+            channels,
+            pauses: Vec::new(),
+            calls: BTreeMap::new(),
+            next_call: 1,
+            seen: SeenOrders::default(),
+            notices: Vec::new(),
+            loaded: false,
+            stopping: false,
+        };
+        engine.load(now)?;
+        Ok(engine)
+    }
+
+    /// Takes in what happened, at most a few hundred events at a time, and says what to do.
+    ///
+    /// # Errors
+    /// [`LedgerError`]: nothing of the round happened, no command leaves, and the engine has gone back to what the
+    /// ledger says.
+    pub fn handle(&mut self, now: Now, events: &[Event]) -> Result<Step> {
+        if !self.loaded {
+            self.load(now)?;
+        }
+        let done = self.round_and_commit(now, events);
+        match done {
+            Ok(step) => {
+                self.notices.drain(..).for_each(|notice| notice.write());
+                Ok(step)
+            }
+            Err(error) => {
+                self.notices.clear();
+                self.ledger.rollback()?;
+                self.load(now)?;
+                Err(error)
+            }
+        }
+    }
+
+    /// From here on no new call is made; answers to those under way are still taken in.
+    pub const fn stop(&mut self) {
+        self.stopping = true;
+    }
+
+    /// How many calls are under way.
+    pub fn calls_in_flight(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// The ledger, to see what its statements cost.
+    pub const fn ledger_mut(&mut self) -> &mut Ledger {
+        &mut self.ledger
+    }
+
+    /// The ledger, for reading.
+    pub const fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// How many places wait for a write or a read, all channels.
+    pub fn queued(&self) -> usize {
+        self.channels.iter().map(|channel| channel.queue.len()).sum()
+    }
+
+    fn round_and_commit(&mut self, now: Now, events: &[Event]) -> Result<Step> {
+        self.ledger.begin()?;
+        let mut step = Step { commands: Vec::new(), wake: Some(now.mono + LONGEST_SLEEP) };
+        for event in events {
+            match event {
+                Event::Tick => {}
+                Event::Requests => self.take_requests(now)?,
+                Event::Answered { call, took, answer } => self.answered(now, *call, *took, answer)?,
+            }
+        }
+        self.lapse_shadows(now)?;
+        for at in 0..self.channels.len() {
+            self.wake_later(now, at)?;
+            self.watch_brake(now, at)?;
+            let wake = self.pump(now, at, &mut step.commands)?;
+            step.wake = step.wake.into_iter().chain(wake).min();
+        }
+        self.ledger.commit()?;
+        Ok(step)
+    }
+
+    /// Builds what is in memory from the ledger.
+    fn load(&mut self, now: Now) -> Result<()> {
+        self.loaded = false;
+        self.calls.clear();
+        self.seen = SeenOrders::default();
+        self.pauses = self.ledger.pauses()?;
+        for channel in &mut self.channels {
+            channel.forget(now);
+        }
+        self.ledger.begin()?;
+        let loaded = (0..self.channels.len()).try_for_each(|at| {
+            self.load_brake(at)?;
+            self.load_unsettled(now, at)?;
+            self.count_managed(at)?;
+            self.mark_channel(now, at)
+        });
+        match loaded.and_then(|()| self.ledger.commit()) {
+            Ok(()) => {
+                self.loaded = true;
+                Ok(())
+            }
+            Err(error) => {
+                self.ledger.rollback()?;
+                Err(error)
+            }
+        }
+    }
+
+    fn index_of(&self, channel: &ChannelId) -> Option<usize> {
+        self.channels.iter().position(|c| c.settings.id == *channel)
+    }
+
+    fn count_managed(&mut self, at: usize) -> Result<()> {
+        let states = self.ledger.listing_states(&self.channels[at].settings.id)?;
+        self.channels[at].managed = states
+            .iter()
+            .find(|(state, _)| *state == crate::ledger::ListingState::Managed)
+            .map_or(0, |(_, count)| *count);
+        Ok(())
+    }
+
+    /// Looks at every managed place of a channel again; work in proportion to its catalogue.
+    fn mark_channel(&mut self, now: Now, at: usize) -> Result<()> {
+        for place in self.ledger.managed_places(&self.channels[at].settings.id)? {
+            self.mark_on(now, at, place, Cause::Other)?;
+        }
+        Ok(())
+    }
+
+    /// Looks at every place again whose listing is made of one of these SKUs, on all channels.
+    fn mark_skus(&mut self, now: Now, skus: &[Sku], cause: Cause) -> Result<()> {
+        for sku in skus {
+            for (channel, place) in self.ledger.places_of_sku(sku)? {
+                if let Some(at) = self.index_of(&channel) {
+                    self.mark_on(now, at, place, cause)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at one place again: it is queued where it should be written or read, and taken out where not.
+    fn mark_on(&mut self, now: Now, at: usize, place: PlaceId, cause: Cause) -> Result<()> {
+        let channel = &mut self.channels[at];
+        if channel.settings.mode == Mode::Observe {
+            return Ok(());
+        }
+        if channel.fence_holds(place) {
+            channel.explain(place, cause);
+            return Ok(());
+        }
+        let Some(plan) = plan::plan(&self.ledger, &self.settings, &channel.settings, &self.pauses, place)?
+        else {
+            channel.drop_from_queue(place);
+            return Ok(());
+        };
+        if plan.row.request.is_some() {
+            // Settling its write looks at it again.
+            channel.explain(place, cause);
+            return Ok(());
+        }
+        if !plan.is_due() {
+            channel.drop_from_queue(place);
+            return Ok(());
+        }
+        if let Some(until) = channel.not_before(now, place) {
+            channel.explain(place, cause);
+            channel.queue.remove(place);
+            channel.later.insert((until, place));
+            return Ok(());
+        }
+        if let Some(mut entry) = entry(&plan, channel.settings.capabilities.write_mode) {
+            // A sale explains a decrease, whatever else asked for it; a raise that nobody explained stays so.
+            if entry.urgency.lowers() || channel.queue.get(place).is_none_or(|queued| queued.explained) {
+                channel.explain(place, cause);
+            }
+            entry.explained = channel.explained.contains(&place);
+            channel.queue.put(now.mono, entry);
+        }
+        Ok(())
+    }
+
+    fn take_requests(&mut self, now: Now) -> Result<()> {
+        for (id, operation) in self.ledger.waiting()? {
+            let done = match operation {
+                Ok(operation) => self.ledger.operate(now.utc, &self.settings, &operation)?,
+                Err(problem) => Err(format!("the request can't be read: {problem}")),
+            };
+            let answer = match done {
+                Ok(outcome) => {
+                    self.pauses = self.ledger.pauses()?;
+                    self.follow_up(now, &outcome)?;
+                    let notice = Notice::new(Level::Info, "operator.request", &outcome.answer);
+                    self.notices.push(notice);
+                    Ok(outcome.answer)
+                }
+                Err(reason) => {
+                    self.notices.push(Notice::new(Level::Warn, "operator.refused", &reason));
+                    Err(reason)
+                }
+            };
+            self.ledger.answer(id, now.utc, &answer)?;
+        }
+        Ok(())
+    }
+
+    fn follow_up(&mut self, now: Now, outcome: &crate::ledger::Outcome) -> Result<()> {
+        if outcome.rematch {
+            for at in 0..self.channels.len() {
+                self.ledger.match_listings(&self.settings, &self.channels[at].settings)?;
+                self.count_managed(at)?;
+            }
+        }
+        self.mark_skus(now, &outcome.skus, Cause::Other)?;
+        if let Some(at) = outcome.channel.as_ref().and_then(|id| self.index_of(id)) {
+            self.load_brake(at)?;
+            self.mark_channel(now, at)?;
+        }
+        Ok(())
+    }
+
+    fn lapse_shadows(&mut self, now: Now) -> Result<()> {
+        for (place, units) in self.ledger.lapse_shadows(now.utc)? {
+            let Some(row) = self.ledger.place(place)? else { continue };
+            let detail = format!(
+                "{units} units went from {} on the channel and no order explains them; no longer held back",
+                row.place.listing
+            );
+            self.incident(now, "drift", &row.channel, Some(&row.channel_sku), &detail)?;
+            let skus: Vec<Sku> = self.ledger.component_skus(row.listing)?;
+            self.mark_skus(now, &skus, Cause::Other)?;
+        }
+        Ok(())
+    }
+
+    /// Notes something for a person in the ledger and in the log.
+    fn incident(
+        &mut self,
+        now: Now,
+        kind: &'static str,
+        channel: &ChannelId,
+        sku: Option<&str>,
+        detail: &str,
+    ) -> Result<()> {
+        let incident = crate::ledger::Incident { kind, channel: Some(channel.as_str()), sku, detail };
+        self.ledger.note(now.utc, &incident)?;
+        let mut notice = Notice::new(Level::Warn, kind, detail).on(channel);
+        notice.sku = sku.map(str::to_owned);
+        self.notices.push(notice);
+        Ok(())
+    }
+}
+
+/// The queue entry of a place that is due.
+fn entry(plan: &plan::Plan, mode: WriteMode) -> Option<Entry> {
+    let (target, expected) = (plan.target()?, plan.row.expected?);
+    let gap = (target - expected).get();
+    let urgency = match gap {
+        ..0 if plan.inputs.calculation.available <= Units::ZERO => Urgency::ShownWithoutStock,
+        ..0 => Urgency::Decrease,
+        0 => Urgency::Read,
+        1.. if expected <= Units::ZERO => Urgency::FromZero,
+        1.. => Urgency::Increase,
+    };
+    let fenced = mode == WriteMode::Absolute || plan.row.needs_read;
+    Some(Entry {
+        place: plan.row.id,
+        urgency,
+        gap: gap.abs(),
+        path: if fenced { Path::Fenced } else { Path::Direct },
+        group: plan.row.group.clone(),
+        explained: false,
+    })
+}

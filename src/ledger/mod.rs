@@ -1,1 +1,259 @@
 //! The ledger: SQLite and nothing else; the only module that knows SQL. It never sees HTTP.
+//!
+//! One program writes ([`Ledger`], kept single by a lock beside the file), any number read ([`Reader`]). Everything
+//! between [`Ledger::begin`] and [`Ledger::commit`] happens or doesn't.
+
+mod error;
+mod listings;
+mod movements;
+mod operations;
+mod orders;
+mod outbox;
+mod places;
+mod read;
+mod verify;
+
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    ops::Deref,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use rusqlite::{
+    Connection, OpenFlags, StatementStatus, TransactionBehavior,
+    trace::{TraceEvent, TraceEventCodes},
+    types::ToSql,
+};
+
+pub use error::LedgerError;
+pub use listings::{ListingState, ScanEnd};
+pub use movements::{Movement, MovementKind};
+pub use operations::{Incident, Mailbox, Outcome};
+pub use orders::{Ingested, OwnSale};
+pub use outbox::{NewPush, OpenRequest, PushState, Sent};
+pub use places::{Comparison, ComponentStock, PlaceId, PlaceRow};
+pub use read::*;
+
+/// The schema this program writes.
+pub const SCHEMA_VERSION: i64 = 1;
+const SCHEMA: [&str; 1] = [include_str!("schema/001.sql")];
+/// How long a statement waits for another program's lock before it fails (fault P4).
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+type Result<T, E = LedgerError> = std::result::Result<T, E>;
+
+/// A read-only view; sees whole transactions only and never blocks the writer.
+#[derive(Debug)]
+pub struct Reader {
+    conn: Connection,
+}
+
+/// What a statement has cost since it was prepared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StatementCost {
+    /// Its text.
+    pub sql: String,
+    /// Steps of SQLite's virtual machine, all runs together.
+    pub vm_steps: i32,
+    /// Steps forward in a full table scan, all runs together.
+    pub full_scan_steps: i32,
+}
+
+/// The one writer. Also reads, inside and outside its transactions.
+#[derive(Debug)]
+pub struct Ledger {
+    reader: Reader,
+    path: PathBuf,
+    _lock: File,
+}
+
+impl Deref for Ledger {
+    type Target = Reader;
+    fn deref(&self) -> &Reader {
+        &self.reader
+    }
+}
+
+impl Ledger {
+    /// Opens the ledger for writing, makes it if it isn't there, brings its schema up to date.
+    ///
+    /// # Errors
+    /// [`LedgerError::Locked`] while another program writes it (fault P6), [`LedgerError::TooNew`] where a newer
+    /// program made it, [`LedgerError::Unusable`] where the file can't be opened or isn't sound (faults P3, P5).
+    pub fn open(path: &Path) -> Result<Self> {
+        let lock = lock_beside(path)?;
+        let mut conn = Connection::open(path).map_err(|e| LedgerError::unusable(path, &e))?;
+        prepare_connection(&conn).map_err(|e| LedgerError::unusable(path, &e))?;
+        let journal: String = conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+        if journal != "wal" {
+            return Err(LedgerError::Unusable {
+                path: path.to_owned(),
+                detail: format!("write-ahead log refused, journal mode is {journal}"),
+            });
+        }
+        conn.pragma_update(None, "synchronous", "FULL")?;
+        migrate(&mut conn, path)?;
+        Ok(Self { reader: Reader { conn }, path: path.to_owned(), _lock: lock })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Has every statement reported when it ends, to see what work a change costs.
+    ///
+    /// # Errors
+    /// [`LedgerError::Sqlite`].
+    pub fn watch_statements(&mut self, watch: impl Fn(&StatementCost) + Send + 'static) -> Result<()> {
+        let report = move |event: TraceEvent<'_>| {
+            if let TraceEvent::Profile(statement, _) = event {
+                watch(&StatementCost {
+                    sql: statement.sql().into_owned(),
+                    vm_steps: statement.get_status(StatementStatus::VmStep),
+                    full_scan_steps: statement.get_status(StatementStatus::FullscanStep),
+                });
+            }
+        };
+        Ok(self.reader.conn.trace_v2(TraceEventCodes::SQLITE_TRACE_PROFILE, Some(report))?)
+    }
+
+    /// Starts a transaction.
+    ///
+    /// # Errors
+    /// [`LedgerError::Sqlite`], for instance while another program holds the file for longer than ten seconds.
+    pub fn begin(&self) -> Result<()> {
+        Ok(self.conn.execute_batch("BEGIN IMMEDIATE")?)
+    }
+
+    /// Ends the transaction; when this returns, what it wrote is on disk.
+    ///
+    /// # Errors
+    /// [`LedgerError::Sqlite`], for instance on a full disk (fault P2): roll back.
+    pub fn commit(&self) -> Result<()> {
+        Ok(self.conn.execute_batch("COMMIT")?)
+    }
+
+    /// Undoes the transaction, if one is open.
+    ///
+    /// # Errors
+    /// [`LedgerError::Sqlite`].
+    pub fn rollback(&self) -> Result<()> {
+        if !self.conn.is_autocommit() {
+            self.conn.execute_batch("ROLLBACK")?;
+        }
+        Ok(())
+    }
+}
+
+impl Reader {
+    /// Opens an existing ledger for reading.
+    ///
+    /// # Errors
+    /// [`LedgerError::Missing`] where there is none, [`LedgerError::TooNew`], [`LedgerError::Unusable`].
+    pub fn open(path: &Path) -> Result<Self> {
+        if !path.exists() {
+            return Err(LedgerError::Missing(path.to_owned()));
+        }
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let conn = Connection::open_with_flags(path, flags).map_err(|e| LedgerError::unusable(path, &e))?;
+        prepare_connection(&conn).map_err(|e| LedgerError::unusable(path, &e))?;
+        check_version(&conn, path)?;
+        Ok(Self { conn })
+    }
+
+    /// A number that changes whenever another connection has committed; costs no disk access worth naming.
+    ///
+    /// # Errors
+    /// [`LedgerError::Sqlite`].
+    pub fn data_version(&self) -> Result<i64> {
+        self.one("PRAGMA data_version", [], |row| row.get(0))
+    }
+
+    fn run(&self, sql: &str, params: &[&dyn ToSql]) -> Result<usize> {
+        Ok(self.conn.prepare_cached(sql)?.execute(params)?)
+    }
+
+    fn one<T>(
+        &self,
+        sql: &str,
+        params: impl rusqlite::Params,
+        map: impl FnOnce(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T> {
+        Ok(self.conn.prepare_cached(sql)?.query_row(params, map)?)
+    }
+
+    fn maybe<T>(
+        &self,
+        sql: &str,
+        params: impl rusqlite::Params,
+        map: impl FnOnce(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Option<T>> {
+        use rusqlite::OptionalExtension;
+        Ok(self.conn.prepare_cached(sql)?.query_row(params, map).optional()?)
+    }
+
+    fn all<T>(
+        &self,
+        sql: &str,
+        params: impl rusqlite::Params,
+        map: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>> {
+        let mut statement = self.conn.prepare_cached(sql)?;
+        let rows = statement.query_map(params, map)?;
+        Ok(rows.collect::<rusqlite::Result<Vec<T>>>()?)
+    }
+}
+
+/// Takes the lock that keeps a second writer out. It goes with the process, however that ends.
+fn lock_beside(path: &Path) -> Result<File> {
+    let mut lock_path = path.as_os_str().to_owned();
+    lock_path.push(".lock");
+    let unusable = |detail: String| LedgerError::Unusable { path: path.to_owned(), detail };
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder).map_err(|e| unusable(format!("can't make its folder: {e}")))?;
+    }
+    let lock = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&lock_path)
+        .map_err(|e| unusable(format!("can't open {}: {e}", Path::new(&lock_path).display())))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(LedgerError::Locked(path.to_owned())),
+        Err(TryLockError::Error(e)) => Err(unusable(format!("can't lock it: {e}"))),
+    }
+}
+
+fn prepare_connection(conn: &Connection) -> rusqlite::Result<()> {
+    conn.busy_timeout(BUSY_TIMEOUT)?;
+    conn.set_prepared_statement_cache_capacity(128);
+    conn.pragma_update(None, "foreign_keys", true)?;
+    conn.pragma_update(None, "cache_size", -16_384)
+}
+
+fn check_version(conn: &Connection, path: &Path) -> Result<i64> {
+    let version: i64 = conn
+        .query_row("PRAGMA user_version", [], |row| row.get(0))
+        .map_err(|e| LedgerError::unusable(path, &e))?;
+    if version > SCHEMA_VERSION {
+        return Err(LedgerError::TooNew { path: path.to_owned(), found: version });
+    }
+    Ok(version)
+}
+
+fn migrate(conn: &mut Connection, path: &Path) -> Result<()> {
+    let version = check_version(conn, path)?;
+    for (step, sql) in SCHEMA.iter().enumerate() {
+        let target = i64::try_from(step + 1).unwrap_or(i64::MAX);
+        if target > version {
+            let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            transaction.execute_batch(sql)?;
+            transaction.pragma_update(None, "user_version", target)?;
+            transaction.commit()?;
+        }
+    }
+    Ok(())
+}

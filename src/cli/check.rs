@@ -1,0 +1,220 @@
+//! `stockd check`: is the configuration right, and what does it say?
+
+use std::path::PathBuf;
+
+use chrono::{SecondsFormat, Utc};
+use clap::Args;
+use serde::Serialize;
+
+use super::{ConfigArg, Failure, Out};
+use crate::{
+    config::{self, Loaded, Secrets},
+    domain::{
+        Cadence, ChannelSettings,
+        policy::{Policy, PolicyRule, SkuPattern},
+    },
+};
+
+/// Checks the configuration and prints what it comes to.
+///
+/// Reads the file as the daemon would, without touching the ledger or the network. A mistake is shown with its line
+/// and the cure, and the exit code is 78.
+#[derive(Debug, Args)]
+pub struct Check {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// [`Failure::Config`] with everything that is wrong.
+pub fn run(check: &Check) -> Result<(), Failure> {
+    let loaded = check.config.load_with(Secrets::IfHere)?;
+    let report = Report::of(&loaded);
+    if check.json { Ok(Out.json(&report)?) } else { print(&report, &check.config.path.display().to_string()) }
+}
+
+#[derive(Serialize)]
+struct Report {
+    ledger: PathBuf,
+    brake_share: String,
+    brake_min_listings: u32,
+    channels: Vec<ChannelReport>,
+    overrides: Vec<OverrideReport>,
+    bundles: Vec<BundleReport>,
+    warnings: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct ChannelReport {
+    name: String,
+    kind: &'static str,
+    mode: &'static str,
+    address: String,
+    policy: String,
+    order_location: String,
+    locations: Vec<String>,
+    schedules: Vec<ScheduleReport>,
+}
+
+#[derive(Serialize)]
+struct ScheduleReport {
+    what: &'static str,
+    when: String,
+    next_runs: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct OverrideReport {
+    sku: String,
+    channel: Option<String>,
+    sets: String,
+}
+
+#[derive(Serialize)]
+struct BundleReport {
+    sku: String,
+    channel: Option<String>,
+    components: Vec<String>,
+}
+
+impl Report {
+    fn of(loaded: &Loaded) -> Self {
+        let settings = &loaded.settings;
+        Self {
+            ledger: settings.ledger.clone(),
+            brake_share: settings.brake.share.to_string(),
+            brake_min_listings: settings.brake.min_listings,
+            channels: settings.channels.iter().map(|channel| channel_report(loaded, channel)).collect(),
+            overrides: loaded.overrides.iter().map(override_report).collect(),
+            bundles: settings
+                .bundles
+                .iter()
+                .map(|bundle| BundleReport {
+                    sku: bundle.channel_sku.to_string(),
+                    channel: bundle.channel.as_ref().map(ToString::to_string),
+                    components: bundle
+                        .components
+                        .iter()
+                        .map(|part| format!("{} x {}", part.units, part.sku))
+                        .collect(),
+                })
+                .collect(),
+            warnings: loaded.warnings.clone(),
+        }
+    }
+}
+
+fn channel_report(loaded: &Loaded, channel: &ChannelSettings) -> ChannelReport {
+    let address = loaded.addresses.iter().find(|(id, _)| *id == channel.id).map(|(_, url)| url.to_string());
+    ChannelReport {
+        name: channel.id.to_string(),
+        kind: channel.capabilities.kind.name(),
+        mode: channel.mode.name(),
+        address: address.unwrap_or_default(),
+        policy: policy_text(&loaded.settings.policies.resolve(&channel.id, "")),
+        order_location: channel.order_location.to_string(),
+        locations: channel.locations.iter().map(|(ours, theirs)| format!("{ours} = {theirs}")).collect(),
+        schedules: vec![
+            schedule("orders", &channel.orders),
+            schedule("scan", &channel.scan),
+            schedule("sweep", &channel.sweep),
+        ],
+    }
+}
+
+fn schedule(what: &'static str, cadence: &Cadence) -> ScheduleReport {
+    let when = match cadence {
+        Cadence::Every(every) => format!("every {every:?}"),
+        Cadence::Cron(schedule) => schedule.source().to_owned(),
+    };
+    let next_runs = config::next_runs(cadence, Utc::now(), 3);
+    let next_runs = next_runs.iter().map(|at| at.to_rfc3339_opts(SecondsFormat::Secs, true)).collect();
+    ScheduleReport { what, when, next_runs }
+}
+
+fn policy_text(policy: &Policy) -> String {
+    let cap = policy.cap.map_or_else(|| "none".to_owned(), |cap| cap.to_string());
+    format!(
+        "buffer {}, share {}, cap {cap}, min_quantity {}",
+        policy.buffer, policy.share, policy.min_quantity
+    )
+}
+
+fn override_report(rule: &PolicyRule) -> OverrideReport {
+    let sets = [
+        rule.buffer.map(|buffer| format!("buffer {buffer}")),
+        rule.share.map(|share| format!("share {share}")),
+        rule.cap.map(|cap| format!("cap {cap}")),
+        rule.min_quantity.map(|least| format!("min_quantity {least}")),
+    ];
+    OverrideReport {
+        sku: rule.sku.as_ref().map_or("*", SkuPattern::as_str).to_owned(),
+        channel: rule.channel.as_ref().map(ToString::to_string),
+        sets: sets.into_iter().flatten().collect::<Vec<_>>().join(", "),
+    }
+}
+
+fn print(report: &Report, path: &str) -> Result<(), Failure> {
+    let everywhere = |channel: &Option<String>| channel.clone().unwrap_or_else(|| "every channel".to_owned());
+    Out.line(format!("{path}: ok"))?;
+    Out.line(format!("ledger {}", report.ledger.display()))?;
+    Out.line(format!(
+        "brake  holds back a plan that changes {} of a channel without a sale, from {} listings on",
+        report.brake_share, report.brake_min_listings
+    ))?;
+
+    Out.line("")?;
+    let rows: Vec<_> = report
+        .channels
+        .iter()
+        .map(|c| [c.name.clone(), c.kind.to_owned(), c.mode.to_owned(), c.address.clone(), c.policy.clone()])
+        .collect();
+    Out.table(&["CHANNEL", "KIND", "MODE", "ADDRESS", "POLICY"], &rows)?;
+
+    Out.line("")?;
+    let rows: Vec<_> = report
+        .channels
+        .iter()
+        .flat_map(|c| {
+            c.schedules
+                .iter()
+                .map(|s| [c.name.clone(), s.what.to_owned(), s.when.clone(), s.next_runs.join(" ")])
+        })
+        .collect();
+    Out.table(&["CHANNEL", "WHAT", "WHEN (UTC)", "NEXT RUNS"], &rows)?;
+
+    let rows: Vec<_> = report
+        .channels
+        .iter()
+        .filter(|c| !c.locations.is_empty())
+        .map(|c| [c.name.clone(), c.locations.join(", "), c.order_location.clone()])
+        .collect();
+    section(&["CHANNEL", "LOCATIONS", "ORDERS COMMIT AT"], &rows)?;
+    let rows: Vec<_> =
+        report.overrides.iter().map(|o| [o.sku.clone(), everywhere(&o.channel), o.sets.clone()]).collect();
+    section(&["OVERRIDE", "ON", "SETS"], &rows)?;
+    let rows: Vec<_> = report
+        .bundles
+        .iter()
+        .map(|b| [b.sku.clone(), everywhere(&b.channel), b.components.join(" + ")])
+        .collect();
+    section(&["BUNDLE", "ON", "MADE OF"], &rows)?;
+
+    for warning in &report.warnings {
+        Out.line(format!("\nwarning: {warning}"))?;
+    }
+    Ok(())
+}
+
+fn section(heading: &[&str], rows: &[[String; 3]]) -> Result<(), Failure> {
+    if !rows.is_empty() {
+        Out.line("")?;
+        Out.table(heading, rows)?;
+    }
+    Ok(())
+}

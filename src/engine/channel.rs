@@ -1,0 +1,247 @@
+//! What the engine keeps in memory of each channel.
+
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    time::Duration,
+};
+
+use super::{
+    Cause,
+    pace::{Budget, Sort},
+    queue::Queue,
+};
+use crate::{
+    domain::{ChannelSettings, Now, PageToken, Units, UtcMs},
+    ledger::{OpenRequest, PlaceId},
+};
+
+/// One channel: its limit, its queue, its jobs.
+#[derive(Debug)]
+pub(super) struct Channel {
+    pub(super) settings: ChannelSettings,
+    pub(super) budget: Budget,
+    pub(super) queue: Queue,
+    /// Places to look at again at a later time.
+    pub(super) later: BTreeSet<(Duration, PlaceId)>,
+    /// Places to read again at a later time, whatever is known of them by then.
+    pub(super) second_looks: BTreeSet<(Duration, PlaceId)>,
+    /// Places that want a change which an order explains.
+    pub(super) explained: HashSet<PlaceId>,
+    /// When the last write at a place was answered; reads sent before say nothing of it.
+    pub(super) landed: HashMap<PlaceId, Duration>,
+    /// Places whose last write was refused: not before when to try again, and how often it was refused.
+    pub(super) refused: HashMap<PlaceId, (Duration, u32)>,
+    pub(super) in_flight: usize,
+    pub(super) orders_in_flight: bool,
+    pub(super) scan_in_flight: bool,
+    pub(super) backoff_until: Duration,
+    pub(super) failures: u32,
+    pub(super) identified: bool,
+    /// Set when the channel must not be used: the account is not the one pinned.
+    pub(super) barred: bool,
+    pub(super) polls: u64,
+    /// Whether its orders have been read to the end since the start.
+    pub(super) polled: bool,
+    pub(super) scanned: bool,
+    pub(super) poll: Option<OrdersJob>,
+    pub(super) sweep: Option<OrdersJob>,
+    pub(super) scan: Option<ScanJob>,
+    pub(super) next_poll: Duration,
+    pub(super) next_scan: Option<Duration>,
+    pub(super) next_sweep: Option<Duration>,
+    pub(super) fence: Option<Fence>,
+    /// A write that a fence has prepared in this round, with what was paid for it.
+    pub(super) ready_write: Option<(OpenRequest, f64)>,
+    pub(super) unsettled: Vec<Unsettled>,
+    pub(super) managed: i64,
+    pub(super) braked: bool,
+    pub(super) released: bool,
+}
+
+/// A read of orders, page by page.
+#[derive(Debug)]
+pub(super) struct OrdersJob {
+    pub(super) since: UtcMs,
+    pub(super) page: Option<PageToken>,
+    pub(super) tokens: HashSet<PageToken>,
+    pub(super) latest: Option<UtcMs>,
+}
+
+impl OrdersJob {
+    pub(super) fn new(since: UtcMs) -> Self {
+        Self { since, page: None, tokens: HashSet::new(), latest: None }
+    }
+}
+
+/// A read of the catalogue, page by page.
+#[derive(Debug)]
+pub(super) struct ScanJob {
+    pub(super) number: i64,
+    pub(super) page: Option<PageToken>,
+    pub(super) tokens: HashSet<PageToken>,
+}
+
+/// Places between their reads and their write.
+#[derive(Debug)]
+pub(super) struct Fence {
+    pub(super) batch: Vec<PlaceId>,
+    /// Those whose number has been read and can be trusted.
+    pub(super) read: HashSet<PlaceId>,
+    pub(super) stage: FenceStage,
+    /// What was paid for its write.
+    pub(super) paid_write: f64,
+    /// What was paid for its read of orders; 0 once used.
+    pub(super) paid_orders: f64,
+}
+
+/// How far a fence has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FenceStage {
+    /// Numbers are being read.
+    Levels,
+    /// A read of orders that starts after the numbers were read must end.
+    OrdersWanted,
+    /// That read is under way.
+    Orders,
+}
+
+/// A request whose outcome nobody knows.
+#[derive(Debug)]
+pub(super) struct Unsettled {
+    pub(super) request: OpenRequest,
+    pub(super) due: Duration,
+    pub(super) attempts: u32,
+    /// Until when its key can be relied on.
+    pub(super) expires: UtcMs,
+    /// Whether only a read can tell what became of it.
+    pub(super) by_read: bool,
+    pub(super) busy: bool,
+}
+
+/// A call on its way.
+#[derive(Debug)]
+pub(super) struct InFlight {
+    pub(super) channel: usize,
+    pub(super) sort: Sort,
+    pub(super) paid: f64,
+    pub(super) sent: Duration,
+    pub(super) what: What,
+}
+
+/// What a call on its way is for.
+#[derive(Debug)]
+pub(super) enum What {
+    Identify,
+    Poll,
+    Sweep,
+    Scan,
+    FenceLevels,
+    SettleLevels { request: i64 },
+    Write { request: OpenRequest, repeat: bool },
+}
+
+/// A number that a channel gave, with the time it can be trusted for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Heard {
+    pub(super) now: Now,
+    /// When the call was sent, on the clock of `now.mono`.
+    pub(super) sent: Duration,
+    /// Everything the channel did before this instant of its clock is in the reply.
+    pub(super) from: UtcMs,
+    /// Nothing it did after this instant of its clock is.
+    pub(super) to: UtcMs,
+}
+
+/// What a place showed, if it said.
+pub(super) type Shown = HashMap<PlaceId, Units>;
+
+impl Channel {
+    pub(super) fn new(settings: ChannelSettings, now: Now) -> Self {
+        let budget = Budget::new(&settings.capabilities, now.mono);
+        Self {
+            settings,
+            budget,
+            queue: Queue::default(),
+            later: BTreeSet::new(),
+            second_looks: BTreeSet::new(),
+            explained: HashSet::new(),
+            landed: HashMap::new(),
+            refused: HashMap::new(),
+            in_flight: 0,
+            orders_in_flight: false,
+            scan_in_flight: false,
+            backoff_until: Duration::ZERO,
+            failures: 0,
+            identified: false,
+            barred: false,
+            polls: 0,
+            polled: false,
+            scanned: false,
+            poll: None,
+            sweep: None,
+            scan: None,
+            next_poll: now.mono,
+            next_scan: Some(now.mono),
+            next_sweep: None,
+            fence: None,
+            ready_write: None,
+            unsettled: Vec::new(),
+            managed: 0,
+            braked: false,
+            released: false,
+        }
+    }
+
+    /// Forgets everything but the limit: that is the server's, not ours.
+    pub(super) fn forget(&mut self, now: Now) {
+        let fresh = Self::new(self.settings.clone(), now);
+        let budget = std::mem::replace(self, fresh).budget;
+        self.budget = budget;
+        self.next_sweep = self.settings.sweep.wait_from(now.utc.datetime()).map(|wait| now.mono + wait);
+    }
+
+    /// Notes that an order explains the change a place wants.
+    pub(super) fn explain(&mut self, place: PlaceId, cause: Cause) {
+        if cause == Cause::Order {
+            self.explained.insert(place);
+        }
+    }
+
+    /// Takes out a place that shows what it should, or may not be written.
+    pub(super) fn drop_from_queue(&mut self, place: PlaceId) {
+        self.queue.remove(place);
+        self.explained.remove(&place);
+    }
+
+    pub(super) fn fence_holds(&self, place: PlaceId) -> bool {
+        self.fence.as_ref().is_some_and(|fence| fence.batch.contains(&place))
+    }
+
+    /// Whether a number read by a call sent at `sent` can tell what the last write left there.
+    pub(super) fn trusts(&self, place: PlaceId, sent: Duration) -> bool {
+        self.settled_at(place).is_none_or(|settled| sent >= settled)
+    }
+
+    /// From when on a place may be read or written again; `None`: now.
+    pub(super) fn not_before(&self, now: Now, place: PlaceId) -> Option<Duration> {
+        let refused = self.refused.get(&place).map(|(until, _)| *until);
+        refused.into_iter().chain(self.settled_at(place)).max().filter(|until| *until > now.mono)
+    }
+
+    fn settled_at(&self, place: PlaceId) -> Option<Duration> {
+        let settle = Duration::from_millis(self.settings.capabilities.settle_ms.max(0).cast_unsigned());
+        self.landed.get(&place).map(|landed| *landed + settle)
+    }
+
+    /// Whether pushes may rest on what the ledger says of this channel's sales: its orders have been read, or can't be.
+    pub(super) const fn has_been_heard(&self) -> bool {
+        self.polled || self.failures > 0 || self.barred
+    }
+
+    pub(super) fn lapse_ms(&self) -> i64 {
+        let caps = &self.settings.capabilities;
+        let poll = self.settings.orders.wait_from(chrono::DateTime::UNIX_EPOCH).unwrap_or_default();
+        let poll_ms = i64::try_from(poll.as_millis()).unwrap_or(i64::MAX / 4);
+        caps.order_delay_ms + 2 * poll_ms.min(3_600_000) + 2 * caps.time_step_ms
+    }
+}

@@ -1,0 +1,303 @@
+//! Writes: prepared, sent, settled; and those whose outcome nobody knows (CORRECTNESS.md rules 3, 4, 7).
+
+use std::time::Duration;
+
+use super::{
+    Cause, Command, Engine, Level, Notice, Result,
+    channel::{Channel, Heard, Shown, Unsettled, What},
+    queue::Path,
+    schedule::passes_brake,
+};
+use crate::{
+    domain::{Call, CallError, LevelReading, Now, RowOutcome, WriteMode},
+    ledger::{OpenRequest, PlaceId, PushState, Sent},
+};
+
+/// The pause before a request of unknown outcome is repeated.
+const REPEAT_PAUSE: Duration = Duration::from_secs(2);
+/// The first pause after a refused row; it doubles up to the longest.
+const REFUSED_PAUSE: Duration = Duration::from_secs(60);
+const LONGEST_REFUSED_PAUSE: Duration = Duration::from_secs(6 * 3_600);
+/// How often a place of unknown outcome is looked for on a channel that no longer names it.
+const MOST_LOOKS: u32 = 5;
+/// Part of a key's life that is used: the clocks differ.
+const KEY_LIFE_SHARE: i64 = 2;
+
+impl Engine {
+    /// Takes the most urgent places that can be written without a fence and records their pushes.
+    pub(super) fn prepare_direct(&mut self, now: Now, at: usize, price: f64) -> Result<Option<OpenRequest>> {
+        let channel = &mut self.channels[at];
+        let (most, braked) = (channel.settings.capabilities.write_batch, channel.braked);
+        let batch =
+            channel.queue.take_batch(now.mono, most, |e| e.path == Path::Direct && passes_brake(e, braked));
+        let mut pushes = Vec::with_capacity(batch.len());
+        for place in batch {
+            match self.new_push(at, place)? {
+                Some(push) => pushes.push(push),
+                None => self.mark_on(now, at, place, Cause::Other)?,
+            }
+        }
+        if pushes.is_empty() {
+            self.channels[at].budget.refund(price);
+            return Ok(None);
+        }
+        self.ledger.prepare(now.utc, &self.channels[at].settings.id, &pushes).map(Some)
+    }
+
+    pub(super) fn send_write(
+        &mut self,
+        now: Now,
+        at: usize,
+        request: OpenRequest,
+        repeat: bool,
+        paid: f64,
+        out: &mut Vec<Command>,
+    ) {
+        let call = Call::Write { key: request.key.clone(), rows: request.rows.clone() };
+        self.send(now, at, call, What::Write { request, repeat }, paid, out);
+    }
+
+    /// The channel answered row by row.
+    pub(super) fn written(
+        &mut self,
+        heard: Heard,
+        at: usize,
+        request: OpenRequest,
+        outcomes: &[RowOutcome],
+    ) -> Result<()> {
+        let missing = RowOutcome::Unknown { detail: "the reply says nothing of this row".into() };
+        for (index, place) in request.places.iter().enumerate() {
+            let outcome = outcomes.get(index).unwrap_or(&missing);
+            self.settle_row(heard, at, &request, index, *place, outcome)?;
+        }
+        self.end_request(heard.now, at, request)
+    }
+
+    fn settle_row(
+        &mut self,
+        heard: Heard,
+        at: usize,
+        request: &OpenRequest,
+        index: usize,
+        place: PlaceId,
+        outcome: &RowOutcome,
+    ) -> Result<()> {
+        let channel = &mut self.channels[at];
+        let exact = channel.settings.capabilities.write_mode == WriteMode::CompareAndSet;
+        let row = &request.rows[index];
+        channel.landed.insert(place, heard.now.mono);
+        let id = channel.settings.id.clone();
+        let notice = |level, event, detail: String| Notice::new(level, event, detail).on(&id);
+        match outcome {
+            RowOutcome::Applied => {
+                channel.refused.remove(&place);
+                channel.explained.remove(&place);
+                let landed = Sent { from: heard.from, to: heard.to };
+                self.ledger.settle_applied(request.id, place, heard.now.utc, landed, exact)?;
+                let detail = format!("{} shows {}", row.place.listing, row.value);
+                self.notices.push(notice(Level::Debug, "push.applied", detail).count(row.value.get()));
+            }
+            RowOutcome::Conflict { detail } => {
+                self.ledger.settle_without_effect(request.id, place, PushState::Conflict, detail)?;
+                let detail = format!("{}: {detail}", row.place.listing);
+                self.notices.push(notice(Level::Debug, "push.conflict", detail));
+            }
+            RowOutcome::Rejected { detail } => {
+                self.ledger.settle_without_effect(request.id, place, PushState::Rejected, detail)?;
+                self.refuse(heard.now, at, place, &format!("{}: {detail}", row.place.listing))?;
+            }
+            RowOutcome::NotTried => {
+                let detail = "another row of the call was refused";
+                self.ledger.settle_without_effect(request.id, place, PushState::NotSent, detail)?;
+            }
+            RowOutcome::Unknown { detail } => {
+                self.ledger.mark_unknown(request.id, place, detail)?;
+                self.notices.push(notice(Level::Warn, "push.unknown", detail.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    /// A refused row is tried again later and later; a person is told.
+    fn refuse(&mut self, now: Now, at: usize, place: PlaceId, detail: &str) -> Result<()> {
+        let times = self.channels[at].refused.get(&place).map_or(0, |(_, times)| *times);
+        let pause = (REFUSED_PAUSE * 2_u32.saturating_pow(times.min(20))).min(LONGEST_REFUSED_PAUSE);
+        self.channels[at].refused.insert(place, (now.mono + pause, times + 1));
+        let id = self.channels[at].settings.id.clone();
+        let sku = self.ledger.place(place)?.map(|row| row.channel_sku);
+        self.incident(now, "push.rejected", &id, sku.as_deref(), detail)
+    }
+
+    /// No reply to a write. Only a call that surely was not carried out leaves its rows free.
+    pub(super) fn write_failed(
+        &mut self,
+        heard: Heard,
+        at: usize,
+        request: OpenRequest,
+        repeat: bool,
+        error: &CallError,
+    ) -> Result<()> {
+        let detail = error.to_string();
+        for (index, place) in request.places.iter().enumerate() {
+            let outcome = match error {
+                // A repeat that was not carried out says nothing of the first try.
+                _ if repeat => RowOutcome::Unknown { detail: detail.clone() },
+                CallError::Unknown { .. } => RowOutcome::Unknown { detail: detail.clone() },
+                CallError::Rejected { .. } => RowOutcome::Rejected { detail: detail.clone() },
+                CallError::Throttled { .. } | CallError::Retry { .. } | CallError::Auth { .. } => {
+                    self.ledger.settle_without_effect(request.id, *place, PushState::NotSent, &detail)?;
+                    continue;
+                }
+            };
+            self.settle_row(heard, at, &request, index, *place, &outcome)?;
+        }
+        let by_read = repeat && matches!(error, CallError::Rejected { .. });
+        self.end_request(heard.now, at, request)?;
+        if by_read && let Some(unsettled) = self.channels[at].unsettled.last_mut() {
+            unsettled.by_read = true;
+        }
+        Ok(())
+    }
+
+    fn end_request(&mut self, now: Now, at: usize, request: OpenRequest) -> Result<()> {
+        self.channels[at].unsettled.retain(|unsettled| unsettled.request.id != request.id);
+        if !self.ledger.close_request(request.id, now.utc)? {
+            self.keep_unsettled(now, at, request.clone(), 0);
+        }
+        for place in request.places {
+            self.mark_on(now, at, place, Cause::Other)?;
+        }
+        Ok(())
+    }
+
+    fn keep_unsettled(&mut self, now: Now, at: usize, request: OpenRequest, attempts: u32) {
+        let channel = &mut self.channels[at];
+        let settle = Duration::from_millis(channel.settings.capabilities.settle_ms.max(0).cast_unsigned());
+        let pause = if channel.settings.capabilities.key_life_ms.is_some() {
+            REPEAT_PAUSE
+        } else {
+            // A late landing must have become visible before a read decides.
+            REPEAT_PAUSE + settle
+        };
+        channel.unsettled.push(Unsettled {
+            due: now.mono + pause * (attempts + 1),
+            expires: request
+                .prepared_at
+                .plus_ms(channel.settings.capabilities.key_life_ms.unwrap_or_default() / KEY_LIFE_SHARE),
+            by_read: channel.settings.capabilities.key_life_ms.is_none() || now.utc < request.prepared_at,
+            request,
+            attempts,
+            busy: false,
+        });
+    }
+
+    /// Requests that an earlier run left open: nobody knows what became of them.
+    pub(super) fn load_unsettled(&mut self, now: Now, at: usize) -> Result<()> {
+        let id = self.channels[at].settings.id.clone();
+        for request in self.ledger.open_requests(&id)? {
+            for place in &request.places {
+                if self.ledger.place(*place)?.is_some_and(|row| row.request == Some(request.id)) {
+                    self.ledger.mark_unknown(request.id, *place, "stockd stopped before the answer came")?;
+                }
+            }
+            if !self.ledger.close_request(request.id, now.utc)? {
+                self.keep_unsettled(now, at, request, 0);
+            }
+        }
+        Ok(())
+    }
+
+    /// Repeats a keyed request byte for byte, or reads what an unkeyed one left.
+    pub(super) fn start_settling(
+        &mut self,
+        now: Now,
+        at: usize,
+        which: usize,
+        price: f64,
+        out: &mut Vec<Command>,
+    ) {
+        let channel = &mut self.channels[at];
+        let repeats = channel.unsettled.get(which).is_some_and(|u| channel.repeats(now, u));
+        let Some(unsettled) = channel.unsettled.get_mut(which) else { return };
+        unsettled.busy = true;
+        let request = unsettled.request.clone();
+        if repeats {
+            self.send_write(now, at, request, true, price, out);
+        } else {
+            let places = request.rows.iter().map(|row| row.place.clone()).collect();
+            self.send(now, at, Call::Levels(places), What::SettleLevels { request: request.id }, price, out);
+        }
+    }
+
+    pub(super) fn postpone_settling(&mut self, now: Now, at: usize, request: i64) {
+        if let Some(unsettled) = self.channels[at].unsettled.iter_mut().find(|u| u.request.id == request) {
+            unsettled.attempts += 1;
+            unsettled.busy = false;
+            unsettled.due = now.mono + REPEAT_PAUSE * (unsettled.attempts.min(30) + 1);
+        }
+    }
+
+    /// The read that stands in for the answer of an unknown write.
+    pub(super) fn settle_by_levels(
+        &mut self,
+        heard: Heard,
+        at: usize,
+        request: i64,
+        levels: &[LevelReading],
+    ) -> Result<()> {
+        let now = heard.now;
+        let Some(index) = self.channels[at].unsettled.iter().position(|u| u.request.id == request) else {
+            return Ok(());
+        };
+        let attempts = self.channels[at].unsettled[index].attempts;
+        let open = self.channels[at].unsettled[index].request.clone();
+        let shown = self.shown(at, levels)?;
+        for place in &open.places {
+            let waits = self.ledger.place(*place)?.is_some_and(|row| row.request == Some(request));
+            match shown.get(place) {
+                Some(quantity) if waits => {
+                    self.ledger.settle_by_read(request, *place, *quantity)?;
+                    if let Some(row) = self.ledger.place(*place)? {
+                        let lapses_at = now.utc.plus_ms(self.channels[at].lapse_ms());
+                        self.ledger.compare(&row, *quantity, heard.from, now.utc, lapses_at)?;
+                        let skus = self.ledger.component_skus(row.listing)?;
+                        self.mark_skus(now, &skus, Cause::Other)?;
+                    }
+                }
+                None if waits && attempts >= MOST_LOOKS => {
+                    let detail = "outcome unknown, and the channel no longer names the listing";
+                    self.ledger.settle_without_effect(request, *place, PushState::Rejected, detail)?;
+                    self.refuse(now, at, *place, detail)?;
+                }
+                _ => {}
+            }
+        }
+        if self.ledger.close_request(request, now.utc)? {
+            self.channels[at].unsettled.remove(index);
+        } else {
+            self.postpone_settling(now, at, request);
+        }
+        for place in open.places {
+            self.mark_on(now, at, place, Cause::Other)?;
+        }
+        Ok(())
+    }
+
+    fn shown(&self, at: usize, levels: &[LevelReading]) -> Result<Shown> {
+        let mut shown = Shown::new();
+        for level in levels {
+            let place = self.ledger.place_id(&self.channels[at].settings.id, &level.place)?;
+            if let (Some(place), Some(quantity)) = (place, level.quantity) {
+                shown.insert(place, quantity);
+            }
+        }
+        Ok(shown)
+    }
+}
+
+impl Channel {
+    /// Whether an unsettled request is repeated rather than looked up.
+    pub(super) fn repeats(&self, now: Now, unsettled: &Unsettled) -> bool {
+        !unsettled.by_read && now.utc < unsettled.expires
+    }
+}

@@ -1,0 +1,393 @@
+//! Places: what each is believed to show, what it was seen to show, and what neither explains (CORRECTNESS.md rule 5).
+
+use rusqlite::{params, types::FromSql};
+use serde::{Deserialize, Serialize};
+
+use super::{Ledger, ListingState, OwnSale, Reader, Result};
+use crate::domain::{
+    ChannelId, ChannelLocation, ChannelSettings, ListingId, LocationId, Place, Sku, Units, UtcMs, WriteMode,
+};
+
+/// A place's row in the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct PlaceId(pub i64);
+
+impl FromSql for PlaceId {
+    fn column_result(value: rusqlite::types::ValueRef<'_>) -> rusqlite::types::FromSqlResult<Self> {
+        value.as_i64().map(Self)
+    }
+}
+
+/// A place with its listing.
+#[derive(Clone, Debug)]
+pub struct PlaceRow {
+    /// Its row.
+    pub id: PlaceId,
+    /// Its listing's row.
+    pub listing: i64,
+    /// The channel.
+    pub channel: ChannelId,
+    /// How the channel names it.
+    pub place: Place,
+    /// The SKU on the channel; empty where it has none.
+    pub channel_sku: String,
+    /// See [`crate::domain::ListingReading::group`].
+    pub group: String,
+    /// Whether its listing is kept in step.
+    pub state: ListingState,
+    /// The most it can be showing; `None` before the first read.
+    pub expected: Option<Units>,
+    /// By how much it may show less, through sales that are already in the ledger.
+    pub slack: Units,
+    /// What it said last.
+    pub observed: Option<Units>,
+    /// When it said so, by the channel's clock.
+    pub observed_at: Option<UtcMs>,
+    /// When the last write had landed for certain, by the channel's clock.
+    pub landed_to: UtcMs,
+    /// The last version pushed.
+    pub version: i64,
+    /// The unresolved write.
+    pub request: Option<i64>,
+    /// Whether only a read can tell what it shows.
+    pub needs_read: bool,
+}
+
+/// Stock of one component of a listing, over the locations that a place draws on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ComponentStock {
+    /// The SKU.
+    pub sku: Sku,
+    /// Units per piece.
+    pub units: Units,
+    /// Units held.
+    pub on_hand: Units,
+    /// Units ordered and not shipped.
+    pub committed: Units,
+    /// Units that quantity reads show as gone though no order explains them yet, on all channels.
+    pub shadow: Units,
+}
+
+impl ComponentStock {
+    /// `on_hand - committed - shadow`; may be negative.
+    pub fn available(&self) -> Units {
+        self.on_hand - self.committed - self.shadow
+    }
+}
+
+/// What a read of a place's number told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Comparison {
+    /// The first number ever read there.
+    First,
+    /// As expected.
+    Equal,
+    /// Fewer than expected by this many, which no known order explains: held as shadow.
+    Missing(Units),
+    /// More than expected by this many.
+    Surplus(Units),
+}
+
+const PLACE_COLUMNS: &str = "s.id, s.listing, l.channel, l.listing_id, s.channel_location, coalesce(l.channel_sku, ''), \
+     l.batch_group, l.state, s.expected, s.slack, s.observed, s.observed_at, s.landed_to, s.version, s.request, s.needs_read";
+
+fn place_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<(PlaceRow, String)> {
+    let text = |at: usize| row.get::<_, String>(at);
+    let place = PlaceRow {
+        id: row.get(0)?,
+        listing: row.get(1)?,
+        channel: ChannelId::new(text(2)?),
+        place: Place { listing: ListingId::new(text(3)?), location: ChannelLocation::new(text(4)?) },
+        channel_sku: text(5)?,
+        group: text(6)?,
+        state: ListingState::Pending,
+        expected: row.get(8)?,
+        slack: row.get(9)?,
+        observed: row.get(10)?,
+        observed_at: row.get(11)?,
+        landed_to: row.get(12)?,
+        version: row.get(13)?,
+        request: row.get(14)?,
+        needs_read: row.get(15)?,
+    };
+    Ok((place, text(7)?))
+}
+
+fn with_state((mut place, state): (PlaceRow, String)) -> Result<PlaceRow> {
+    place.state = ListingState::of(&state)?;
+    Ok(place)
+}
+
+impl Reader {
+    /// One place; `None` where there is no such row.
+    ///
+    /// # Errors
+    /// [`super::LedgerError::Sqlite`].
+    pub fn place(&self, id: PlaceId) -> Result<Option<PlaceRow>> {
+        let sql = format!(
+            "SELECT {PLACE_COLUMNS} FROM listing_stock s JOIN listing l ON l.id = s.listing WHERE s.id = ?1"
+        );
+        self.maybe(&sql, [id.0], place_row)?.map(with_state).transpose()
+    }
+
+    /// The row of a place by the channel's own ids.
+    ///
+    /// # Errors
+    /// [`super::LedgerError::Sqlite`].
+    pub fn place_id(&self, channel: &ChannelId, place: &Place) -> Result<Option<PlaceId>> {
+        self.maybe(
+            "SELECT s.id FROM listing l JOIN listing_stock s ON s.listing = l.id \
+             WHERE l.channel = ?1 AND l.listing_id = ?2 AND s.channel_location = ?3",
+            [channel.as_str(), place.listing.as_str(), place.location.as_str()],
+            |row| row.get(0),
+        )
+    }
+
+    /// The stock of a listing's components at `locations` (everywhere if empty), by SKU.
+    ///
+    /// # Errors
+    /// [`super::LedgerError::Sqlite`].
+    pub fn component_stock(&self, listing: i64, locations: &[LocationId]) -> Result<Vec<ComponentStock>> {
+        let names: Vec<&str> = locations.iter().map(LocationId::as_str).collect();
+        let filter = (!names.is_empty()).then(|| serde_json::json!(names).to_string());
+        let rows: Vec<(String, Units, Units, Units, Units)> = self.all(
+            "SELECT c.sku, c.units, \
+               (SELECT coalesce(sum(on_hand), 0) FROM stock t WHERE t.sku = c.sku \
+                  AND (?2 IS NULL OR t.location IN (SELECT value FROM json_each(?2)))), \
+               (SELECT coalesce(sum(committed), 0) FROM stock t WHERE t.sku = c.sku \
+                  AND (?2 IS NULL OR t.location IN (SELECT value FROM json_each(?2)))), \
+               (SELECT coalesce(sum(h.units * o.units), 0) FROM listing_component o \
+                  JOIN listing_stock p ON p.listing = o.listing JOIN shadow h ON h.place = p.id WHERE o.sku = c.sku) \
+             FROM listing_component c WHERE c.listing = ?1 ORDER BY c.sku",
+            params![listing, filter],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)),
+        )?;
+        rows.into_iter()
+            .map(|(sku, units, on_hand, committed, shadow)| {
+                let sku = Sku::new(&sku).map_err(|e| super::LedgerError::Content(e.to_string()))?;
+                Ok(ComponentStock { sku, units, on_hand, committed, shadow })
+            })
+            .collect()
+    }
+
+    /// Every place of a managed listing that is made of this SKU, on all channels.
+    ///
+    /// # Errors
+    /// [`super::LedgerError::Sqlite`].
+    pub fn places_of_sku(&self, sku: &Sku) -> Result<Vec<(ChannelId, PlaceId)>> {
+        self.all(
+            "SELECT l.channel, s.id FROM listing_component c JOIN listing l ON l.id = c.listing \
+             JOIN listing_stock s ON s.listing = l.id WHERE c.sku = ?1 AND l.state = 'managed'",
+            [sku.as_str()],
+            |row| Ok((ChannelId::new(row.get::<_, String>(0)?), row.get(1)?)),
+        )
+    }
+
+    /// Every place of a channel's managed listings.
+    ///
+    /// # Errors
+    /// [`super::LedgerError::Sqlite`].
+    pub fn managed_places(&self, channel: &ChannelId) -> Result<Vec<PlaceId>> {
+        self.all(
+            "SELECT s.id FROM listing l JOIN listing_stock s ON s.listing = l.id \
+             WHERE l.channel = ?1 AND l.state = 'managed' ORDER BY s.id",
+            [channel.as_str()],
+            |row| row.get(0),
+        )
+    }
+
+    /// Units that the place was seen to miss since its last landing and that no order explains yet.
+    ///
+    /// # Errors
+    /// [`super::LedgerError::Sqlite`].
+    pub fn open_shadow(&self, place: PlaceId) -> Result<Units> {
+        self.one(
+            "SELECT coalesce(sum(units), 0) FROM shadow WHERE place = ?1 AND open = 1",
+            [place.0],
+            |row| row.get(0),
+        )
+    }
+}
+
+impl Ledger {
+    /// Takes in a number read at a place that has no unresolved write. What it shows less than expected becomes its
+    /// open shadow; it never raises anything.
+    ///
+    /// `read_at` is the latest instant, by the channel's clock, at which everything sold before is in `quantity`.
+    ///
+    /// # Errors
+    /// [`super::LedgerError::Sqlite`].
+    pub fn compare(
+        &self,
+        row: &PlaceRow,
+        quantity: Units,
+        read_at: UtcMs,
+        at: UtcMs,
+        lapses_at: UtcMs,
+    ) -> Result<Comparison> {
+        let open = self.open_shadow(row.id)?;
+        let unexplained = row.expected.map(|expected| expected + open - quantity);
+        let known = row.expected == Some(quantity) && row.observed == Some(quantity) && !row.needs_read;
+        if known && open == unexplained.unwrap_or_default().at_least_zero() {
+            return Ok(Comparison::Equal);
+        }
+        self.run(
+            "UPDATE listing_stock SET expected = ?2, expected_at = ?3, slack = 0, observed = ?2, observed_at = ?4, \
+             needs_read = 0 WHERE id = ?1",
+            &[&row.id.0, &quantity, &at, &read_at],
+        )?;
+        let Some(unexplained) = unexplained else { return Ok(Comparison::First) };
+        self.replace_open_shadow(row.id, unexplained.at_least_zero(), read_at, lapses_at)?;
+        Ok(match unexplained {
+            Units::ZERO => Comparison::Equal,
+            missing if missing == open => Comparison::Equal,
+            missing if missing > Units::ZERO => Comparison::Missing(missing),
+            surplus => Comparison::Surplus(-surplus),
+        })
+    }
+
+    /// The last comparison of a landing interval counts; what was missing before keeps its deadline.
+    fn replace_open_shadow(
+        &self,
+        place: PlaceId,
+        units: Units,
+        read_at: UtcMs,
+        lapses_at: UtcMs,
+    ) -> Result<()> {
+        if units == Units::ZERO {
+            self.run("DELETE FROM shadow WHERE place = ?1 AND open = 1", &[&place.0])?;
+            return Ok(());
+        }
+        let changed = self.run(
+            "UPDATE shadow SET units = ?2, read_at = ?3, lapses_at = CASE WHEN units < ?2 THEN ?4 ELSE lapses_at END \
+             WHERE place = ?1 AND open = 1",
+            &[&place.0, &units, &read_at, &lapses_at],
+        )?;
+        if changed == 0 {
+            self.run(
+                "INSERT INTO shadow (place, units, read_at, lapses_at, open) VALUES (?1, ?2, ?3, ?4, 1)",
+                &[&place.0, &units, &read_at, &lapses_at],
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Accounts for units that the channel itself took off (or put back on) its number. Gives the place concerned.
+    ///
+    /// # Errors
+    /// [`super::LedgerError::Sqlite`].
+    pub fn own_sale(&self, channel: &ChannelSettings, sale: &OwnSale) -> Result<Option<PlaceId>> {
+        let Some(place) = self.place_of_sale(channel, sale)? else { return Ok(None) };
+        let (landed_from, landed_to, in_flight): (UtcMs, UtcMs, bool) = self.one(
+            "SELECT landed_from, landed_to, request IS NOT NULL FROM listing_stock WHERE id = ?1",
+            [place.0],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+        )?;
+        let step = channel.capabilities.time_step_ms;
+        let ended_by = |instant: UtcMs| sale.at.plus_ms(step) <= instant;
+        let mut held = sale.held;
+        if held > Units::ZERO {
+            held = self.explain(place, held, sale.at.plus_ms(step), false)?;
+        }
+        if held == Units::ZERO {
+            return Ok(Some(place));
+        }
+        if in_flight {
+            self.run(
+                "UPDATE listing_stock SET flight_sold = flight_sold + max(?2, 0), flight_back = flight_back - min(?2, 0) \
+                 WHERE id = ?1",
+                &[&place.0, &held],
+            )?;
+        }
+        let absolute = channel.capabilities.write_mode == WriteMode::Absolute;
+        if absolute && !in_flight && ended_by(landed_from) {
+            // Our own write erased it: the place shows what we wrote.
+            return Ok(Some(place));
+        }
+        if absolute && !in_flight && sale.at <= landed_to {
+            let raise = (-held).at_least_zero();
+            self.run(
+                "UPDATE listing_stock SET expected = expected + ?2, slack = slack + ?3, needs_read = 1 WHERE id = ?1",
+                &[&place.0, &raise, &Units::of(held.get().abs())],
+            )?;
+            return Ok(Some(place));
+        }
+        if held > Units::ZERO {
+            held = self.explain(place, held, sale.at.plus_ms(step), true)?;
+        }
+        self.run("UPDATE listing_stock SET expected = expected - ?2 WHERE id = ?1", &[&place.0, &held])?;
+        Ok(Some(place))
+    }
+
+    /// Lets a sale made before `sold_by` explain shadows that were read after it, the earliest read first. Gives what
+    /// is left of the sale.
+    fn explain(&self, place: PlaceId, units: Units, sold_by: UtcMs, open: bool) -> Result<Units> {
+        let shadows: Vec<(i64, Units)> = self.all(
+            "SELECT id, units FROM shadow WHERE place = ?1 AND open = ?2 AND read_at >= ?3 ORDER BY read_at, id",
+            params![place.0, open, sold_by],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?;
+        let mut left = units;
+        for (id, shadow) in shadows {
+            let explained = left.min(shadow);
+            if explained == shadow {
+                self.run("DELETE FROM shadow WHERE id = ?1", &[&id])?;
+            } else {
+                self.run("UPDATE shadow SET units = units - ?2 WHERE id = ?1", &[&id, &explained])?;
+            }
+            left -= explained;
+            if left == Units::ZERO {
+                break;
+            }
+        }
+        Ok(left)
+    }
+
+    fn place_of_sale(&self, channel: &ChannelSettings, sale: &OwnSale) -> Result<Option<PlaceId>> {
+        let default = || {
+            channel
+                .locations
+                .iter()
+                .find(|(name, _)| *name == channel.order_location)
+                .map(|(_, there)| there.clone())
+        };
+        if let Some(location) = sale.location.clone().or_else(default) {
+            return self.maybe(
+                "SELECT id FROM listing_stock WHERE listing = ?1 AND channel_location = ?2",
+                params![sale.listing, location.as_str()],
+                |row| row.get(0),
+            );
+        }
+        let places: Vec<PlaceId> =
+            self.all("SELECT id FROM listing_stock WHERE listing = ?1 LIMIT 2", [sale.listing], |row| {
+                row.get(0)
+            })?;
+        Ok(if let [only] = places[..] { Some(only) } else { None })
+    }
+
+    /// Marks a place whose number only a read can tell.
+    ///
+    /// # Errors
+    /// [`super::LedgerError::Sqlite`].
+    pub fn want_read(&self, place: PlaceId) -> Result<()> {
+        self.run("UPDATE listing_stock SET needs_read = 1 WHERE id = ?1 AND needs_read = 0", &[&place.0])?;
+        Ok(())
+    }
+
+    /// Ends shadows that no order has explained within the channel's longest order delay, and names their places and
+    /// units.
+    ///
+    /// # Errors
+    /// [`super::LedgerError::Sqlite`].
+    pub fn lapse_shadows(&self, at: UtcMs) -> Result<Vec<(PlaceId, Units)>> {
+        let due: bool =
+            self.one("SELECT EXISTS (SELECT 1 FROM shadow WHERE lapses_at <= ?1)", [at], |row| row.get(0))?;
+        if !due {
+            return Ok(Vec::new());
+        }
+        self.all("DELETE FROM shadow WHERE lapses_at <= ?1 RETURNING place, units", [at], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+    }
+}

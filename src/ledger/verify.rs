@@ -1,0 +1,1 @@
+//! Does the ledger still say what was written into it?

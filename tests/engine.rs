@@ -1,0 +1,269 @@
+//! The engine from poll to push: real ledger, virtual clock, shops in memory.
+
+mod virtual_shop;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use stockd::{
+    domain::{CountBasis, CountRow, LocationId, Now, Operation, Quota, Sku, Units, WriteMode},
+    engine::Engine,
+    ledger::Ledger,
+};
+use virtual_shop::{START, Shop, World, settings};
+
+const FAST: Quota = Quota::Calls { per_second: 100.0, burst: 100 };
+const SHOPIFY_FAST: Quota = Quota::Points { maximum: 20_000.0, restore_per_second: 1_000.0 };
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// A world whose ledger holds `stock` of each SKU, counted just before the start.
+fn world(folder: &std::path::Path, shops: Vec<Shop>, stock: &[(String, i64)], every: Duration) -> World {
+    let path = folder.join("ledger.db");
+    let ledger = Ledger::open(&path).unwrap();
+    let refs: Vec<&Shop> = shops.iter().collect();
+    let settings = settings(&path, &refs, every);
+    let rows = stock
+        .iter()
+        .map(|(sku, units)| CountRow {
+            sku: Sku::new(sku).unwrap(),
+            location: LocationId::new(LocationId::DEFAULT),
+            quantity: Units::of(*units),
+            basis: CountBasis::Available,
+            counted_at: START.plus_ms(-60_000),
+        })
+        .collect();
+    ledger.begin().unwrap();
+    let count = Operation::Count { rows, reason: "opening".into() };
+    ledger.operate(START.plus_ms(-60_000), &settings, &count).unwrap().unwrap();
+    ledger.commit().unwrap();
+    let engine = Engine::new(ledger, settings, Now { mono: Duration::ZERO, utc: START }).unwrap();
+    World::new(engine, shops)
+}
+
+fn two_shops(shown: i64) -> Vec<Shop> {
+    let mut shopify = Shop::new("shopify", WriteMode::CompareAndSet, SHOPIFY_FAST);
+    let mut woo = Shop::new("woo", WriteMode::Absolute, FAST);
+    shopify.list("MUG", shown);
+    woo.list("MUG", shown);
+    vec![shopify, woo]
+}
+
+fn mug(units: i64) -> Vec<(String, i64)> {
+    vec![("MUG".to_owned(), units)]
+}
+
+#[test]
+fn a_sale_on_one_channel_lowers_the_other_and_is_not_echoed_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = world(folder.path(), two_shops(10), &mug(10), seconds(2));
+    world.run_until(seconds(10));
+    let now = world.now;
+    world.shop("woo").sell(now, "1", "MUG", 3);
+    world.run_until(seconds(15));
+    assert_eq!((world.shop("shopify").shows("MUG"), world.shop("woo").shows("MUG")), (7, 7));
+    assert!(
+        !world.shop("woo").calls.iter().any(|(_, name, ..)| *name == "write"),
+        "an echo went to the seller"
+    );
+}
+
+#[test]
+fn a_cancel_brings_the_units_back_everywhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = world(folder.path(), two_shops(10), &mug(10), seconds(2));
+    world.run_until(seconds(10));
+    let now = world.now;
+    world.shop("shopify").sell(now, "1", "MUG", 4);
+    world.run_until(seconds(20));
+    assert_eq!(world.shop("woo").shows("MUG"), 6);
+    let now = world.now;
+    world.shop("shopify").cancel(now, "1");
+    world.run_until(seconds(40));
+    assert_eq!((world.shop("shopify").shows("MUG"), world.shop("woo").shows("MUG")), (10, 10));
+}
+
+#[test]
+fn an_empty_poll_writes_nothing_to_the_ledger() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = world(folder.path(), two_shops(10), &mug(10), seconds(2));
+    world.run_until(seconds(10));
+    let changes = || {
+        let conn = rusqlite::Connection::open(folder.path().join("ledger.db")).unwrap();
+        conn.query_row("SELECT count(*) FROM movement", [], |row| row.get::<_, i64>(0)).unwrap();
+        std::fs::metadata(folder.path().join("ledger.db-wal")).unwrap().len()
+    };
+    let before = changes();
+    world.run_until(seconds(120));
+    assert_eq!(changes(), before);
+}
+
+#[test]
+fn h1_h2_a_write_that_times_out_is_settled_whether_or_not_it_was_applied() {
+    for applied in [false, true] {
+        for id in ["shopify", "woo"] {
+            let folder = tempfile::tempdir().unwrap();
+            let mut world = world(folder.path(), two_shops(10), &mug(10), seconds(2));
+            world.run_until(seconds(10));
+            world.shop(id).time_out_writes = vec![applied];
+            let seller = if id == "woo" { "shopify" } else { "woo" };
+            let now = world.now;
+            world.shop(seller).sell(now, "1", "MUG", 3);
+            world.run_until(seconds(60));
+            assert_eq!(
+                (world.shop("shopify").shows("MUG"), world.shop("woo").shows("MUG")),
+                (7, 7),
+                "{id} applied: {applied}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_sale_that_no_poll_has_shown_survives_a_compare_and_set_and_a_fenced_write() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = world(folder.path(), two_shops(10), &mug(10), seconds(20));
+    world.run_until(seconds(30));
+    // Both sell within one poll interval: each push meets a number that has fallen meanwhile.
+    let now = world.now;
+    world.shop("shopify").sell(now, "1", "MUG", 2);
+    world.shop("woo").sell(now, "2", "MUG", 3);
+    world.run_until(seconds(120));
+    assert_eq!((world.shop("shopify").shows("MUG"), world.shop("woo").shows("MUG")), (5, 5));
+}
+
+#[test]
+fn a_restart_in_the_middle_of_a_write_settles_it_and_converges() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = world(folder.path(), two_shops(10), &mug(10), seconds(2));
+    world.run_until(seconds(10));
+    let now = world.now;
+    world.shop("woo").sell(now, "1", "MUG", 3);
+    // Step by step until a write has left, then the program is gone.
+    while world.engine.ledger().open_requests(&stockd::domain::ChannelId::new("shopify")).unwrap().is_empty()
+    {
+        let next = world.now.mono + Duration::from_millis(10);
+        world.run_until(next);
+    }
+    let World { engine, shops, now, .. } = world;
+    let path = engine.ledger().path().to_owned();
+    drop(engine);
+    let refs: Vec<&Shop> = shops.iter().collect();
+    let settings = settings(&path, &refs, seconds(2));
+    let engine = Engine::new(Ledger::open(&path).unwrap(), settings, now).unwrap();
+    let mut world = World::new(engine, shops);
+    world.run_until(now.mono + seconds(60));
+    assert_eq!((world.shop("shopify").shows("MUG"), world.shop("woo").shows("MUG")), (7, 7));
+    let committed = world.engine.ledger().available(&Sku::new("MUG").unwrap()).unwrap();
+    assert_eq!(committed, Units::of(7));
+}
+
+/// Sends 10,000 corrections through a limit that binds. Gives when each write came, its rows and all calls between.
+fn drain(mode: WriteMode, quota: Quota) -> (Vec<(Duration, usize)>, f64, u32) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut shop = Shop::new("only", mode, quota);
+    shop.page = if mode == WriteMode::Absolute { 100 } else { 250 };
+    let mut stock = Vec::new();
+    for n in 0..10_000 {
+        let sku = format!("SKU-{n:05}");
+        shop.list(&sku, 9);
+        stock.push((sku, 4));
+    }
+    let mut world = world(folder.path(), vec![shop], &stock, seconds(20));
+    while world.shop("only").calls.iter().filter(|(_, name, ..)| *name == "write").map(|c| c.2).sum::<usize>()
+        < 10_000
+    {
+        let next = world.now.mono + seconds(5);
+        assert!(next < seconds(3_600), "the queue does not drain");
+        world.run_until(next);
+    }
+    let shop = world.shop("only");
+    let writes: Vec<(Duration, usize)> =
+        shop.calls.iter().filter(|(_, name, ..)| *name == "write").map(|c| (c.0, c.2)).collect();
+    let (first, last) = (writes[0].0, writes[writes.len() - 1].0);
+    let cost = shop.calls.iter().filter(|c| c.0 > first && c.0 <= last).map(|c| c.3).sum();
+    (writes, cost, shop.throttled)
+}
+
+#[test]
+fn ten_thousand_corrections_leave_in_full_batches_as_fast_as_the_limit_allows() {
+    let shopify = Quota::Points { maximum: 100.0, restore_per_second: 10.0 };
+    let woo = Quota::Calls { per_second: 2.0, burst: 4 };
+    for (mode, quota, batch, rate, burst) in
+        [(WriteMode::CompareAndSet, shopify, 250, 10.0, 100.0), (WriteMode::Absolute, woo, 100, 2.0, 4.0)]
+    {
+        let (writes, cost, throttled) = drain(mode, quota);
+        assert_eq!(throttled, 0, "{mode:?}");
+        assert!(writes.iter().all(|(_, rows)| *rows == batch), "{mode:?}: a batch was not full");
+        let took = (writes[writes.len() - 1].0 - writes[0].0).as_secs_f64();
+        // All that had to be paid for between the first and the last send, less the fullest bucket at the first.
+        let optimum = (cost - burst).max(0.0) / rate;
+        println!("{mode:?}: {} writes in {took:.1} s of virtual time, optimum {optimum:.1} s", writes.len());
+        assert!(took <= optimum / 0.95 + burst / rate, "{mode:?}: {took} s, optimum {optimum} s");
+    }
+}
+
+/// The statements, virtual-machine steps and full-scan steps of one sale with so many SKUs in the ledger.
+fn cost_of_a_sale(skus: usize) -> (BTreeMap<String, i64>, i64, i64) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut shops = two_shops(0);
+    let mut stock = Vec::new();
+    for n in 0..skus {
+        let sku = format!("SKU-{n:06}");
+        for shop in &mut shops {
+            shop.page = 5_000;
+            shop.list(&sku, 10);
+        }
+        stock.push((sku, 10));
+    }
+    shops.iter_mut().for_each(|shop| {
+        shop.listings.remove("L-MUG");
+    });
+    let mut world = world(folder.path(), shops, &stock, seconds(5));
+    world.run_until(seconds(60));
+    type Totals = BTreeMap<String, (i64, i64, i64)>;
+    let totals: Arc<Mutex<Totals>> = Arc::default();
+    let seen = Arc::clone(&totals);
+    world
+        .engine
+        .ledger_mut()
+        .watch_statements(move |cost| {
+            let mut totals = seen.lock().unwrap();
+            let entry = totals.entry(cost.sql.clone()).or_insert((0, 0, 0));
+            *entry = (entry.0 + 1, i64::from(cost.vm_steps), i64::from(cost.full_scan_steps));
+        })
+        .unwrap();
+    // The same sale before, so that every statement is prepared and seen, and every cache is in use.
+    let now = world.now;
+    world.shop("shopify").sell(now, "1", "SKU-000001", 2);
+    world.run_until(seconds(91));
+    let before = totals.lock().unwrap().clone();
+    let now = world.now;
+    world.shop("shopify").sell(now, "3", "SKU-000003", 2);
+    world.run_until(seconds(110));
+    assert_eq!(world.shop("woo").shows("SKU-000003"), 8);
+    let after = totals.lock().unwrap().clone();
+    let (mut runs, mut steps, mut scans) = (BTreeMap::new(), 0, 0);
+    for (sql, (count, vm, scan)) in after {
+        let (count_before, vm_before, scan_before) = before.get(&sql).copied().unwrap_or((0, 0, 0));
+        runs.insert(sql, count - count_before);
+        steps += vm - vm_before;
+        scans += scan - scan_before;
+    }
+    (runs, steps, scans)
+}
+
+#[test]
+fn a_sale_costs_the_same_statements_and_steps_with_a_hundred_times_the_skus() {
+    let (small_runs, small_steps, small_scans) = cost_of_a_sale(1_000);
+    let (large_runs, large_steps, large_scans) = cost_of_a_sale(100_000);
+    println!("{} statements, {small_steps} and {large_steps} steps", small_runs.values().sum::<i64>());
+    assert_eq!(small_runs, large_runs);
+    assert_eq!(small_steps, large_steps);
+    assert_eq!(small_scans, large_scans, "a full scan grows with the catalogue");
+}
