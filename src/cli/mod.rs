@@ -6,6 +6,7 @@ pub mod config_arg;
 mod online;
 pub mod out;
 pub mod run;
+pub mod sandbox;
 
 use clap::{Parser, Subcommand};
 
@@ -27,6 +28,7 @@ pub struct Cli {
 pub enum Command {
     Check(check::Check),
     Run(run::Run),
+    Sandbox(sandbox::SandboxArgs),
 }
 
 /// Runs one command to its end.
@@ -37,5 +39,6 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Check(check) => check::run(&check),
         Command::Run(run) => run::run(&run),
+        Command::Sandbox(args) => sandbox::run(args),
     }
 }
