@@ -183,7 +183,7 @@ async fn h10_h11_h12_what_is_no_json_is_no_reply() {
 async fn h13_a_giant_body_stops_at_the_cap() {
     let base = raw(|mut stream| async move {
         let _ = stream.write_all(format!("{JSON_HEAD}transfer-encoding: chunked\r\n\r\n").as_bytes()).await;
-        let chunk = [b"10000\r\n".as_slice(), &[b' '; 65536], b"\r\n"].concat();
+        let chunk = [b"10000\r\n".as_slice(), vec![b' '; 65536].as_slice(), b"\r\n"].concat();
         while stream.write_all(&chunk).await.is_ok() {}
     })
     .await;

@@ -73,7 +73,9 @@ pub(crate) fn contract(file: &str) -> Option<String> {
         Ok(text) => Some(text),
         Err(error) => {
             assert!(env::var_os("CI").is_none(), "{}: {error}", path.display());
-            writeln!(std::io::stderr(), "SKIPPED: no contract at {}", path.display()).unwrap();
+            // Past the test harness, which swallows what a passing test prints.
+            let line = format!("SKIPPED: no contract at {}\n", path.display());
+            std::io::stderr().write_all(line.as_bytes()).unwrap();
             None
         }
     }
