@@ -3,7 +3,7 @@
 use super::{Book, net, one_line, sku};
 use crate::{
     domain::{CountBasis::OnHand, LineSnapshot, ListingId, OrderSnapshot, Units, UtcMs},
-    ledger::{Comparison, ListingState, PlaceId, Sent},
+    ledger::{Comparison, ListingState, PlaceId, Span},
 };
 
 /// Twenty mugs, one listing on each channel that shows them.
@@ -41,7 +41,7 @@ fn push(book: &Book, place: PlaceId, from: i64, to: i64, exact: bool) {
 
 fn land(book: &Book, request: i64, place: PlaceId, from: i64, to: i64, exact: bool) {
     book.write(|ledger| {
-        ledger.settle_applied(request, place, UtcMs(to), Sent { from: UtcMs(from), to: UtcMs(to) }, exact)?;
+        ledger.settle_applied(request, place, UtcMs(to), Span { from: UtcMs(from), to: UtcMs(to) }, exact)?;
         ledger.close_request(request, UtcMs(to))
     });
 }

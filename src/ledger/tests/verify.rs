@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use super::{Book, line, net, one_line, order};
 use crate::{
     domain::{CountBasis::OnHand, UtcMs},
-    ledger::{Depth, Invariant, Ledger, LedgerError, PushState, Reader, Sent, VerifyReport},
+    ledger::{Depth, Invariant, Ledger, LedgerError, PushState, Reader, Span, VerifyReport},
 };
 
 const DAY: i64 = 86_400_000;
@@ -24,7 +24,7 @@ fn lived_in() -> Book {
     book.order("site", &order("B", 1_000, 1_000, vec![line("1", "SET", net(2, 0, 0, 0))]));
     book.order("site", &one_line("Q", 1_000, 1_000, "UNKNOWN", net(2, 0, 0, 0)));
     let sent = book.prepare(&web, 2_000);
-    let landed = Sent { from: UtcMs(2_000), to: UtcMs(2_050) };
+    let landed = Span { from: UtcMs(2_000), to: UtcMs(2_050) };
     book.write(|ledger| {
         ledger.settle_applied(sent.id, web[0], UtcMs(2_050), landed, true)?;
         ledger.settle_without_effect(sent.id, web[1], PushState::Conflict, "showed 8")?;
