@@ -342,6 +342,8 @@ impl Ledger {
             )?;
             return Ok(Some(place));
         }
+        // A give-back that the last read or landing may have seen already raises what is believed, not what is sure.
+        let unsure = held < Units::ZERO && sale.at <= known.read.to.max(known.landed.to);
         // Without a shadow the read saw all that was known: whatever comes up later was sold later.
         let unplaced = match sale.at <= known.read.to {
             true => held.at_least_zero().min(self.open_shadow(place)?),
@@ -349,8 +351,8 @@ impl Ledger {
         };
         self.run(
             "UPDATE listing_stock SET expected = expected - ?2, unplaced = unplaced + ?3, \
-             needs_read = needs_read OR ?3 > 0 WHERE id = ?1",
-            &[&place.0, &(held - unplaced), &unplaced],
+             needs_read = needs_read OR ?3 > 0 OR ?4 WHERE id = ?1",
+            &[&place.0, &(held - unplaced), &unplaced, &unsure],
         )?;
         Ok(Some(place))
     }
