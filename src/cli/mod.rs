@@ -1,9 +1,20 @@
 //! The commands, one file each: parse, ask the layers below, print.
 
+pub mod ask;
 pub mod check;
 pub mod config_arg;
+pub mod explain;
+pub mod history;
 pub mod out;
+pub mod oversells;
+pub mod pause;
+pub mod plan;
+pub mod quarantine;
 pub mod run;
+pub mod select;
+pub mod status;
+pub mod stock;
+pub mod verify;
 
 use clap::{Parser, Subcommand};
 
@@ -25,6 +36,17 @@ pub struct Cli {
 pub enum Command {
     Check(check::Check),
     Run(run::Run),
+    Plan(plan::Plan),
+    Explain(explain::Explain),
+    Status(status::Status),
+    History(history::History),
+    Oversells(oversells::Oversells),
+    Stock(stock::Stock),
+    Pause(pause::Pause),
+    Resume(pause::Resume),
+    Release(pause::Release),
+    Quarantine(quarantine::Quarantine),
+    Verify(verify::Verify),
 }
 
 /// Runs one command to its end.
@@ -35,5 +57,16 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Check(check) => check::run(&check),
         Command::Run(run) => run::run(&run),
+        Command::Plan(plan) => plan::run(&plan),
+        Command::Explain(explain) => explain::run(&explain),
+        Command::Status(status) => status::run(&status),
+        Command::History(history) => history::run(&history),
+        Command::Oversells(oversells) => oversells::run(&oversells),
+        Command::Stock(stock) => stock::run(&stock),
+        Command::Pause(pause) => pause::pause(&pause),
+        Command::Resume(resume) => pause::resume(&resume),
+        Command::Release(release) => pause::release(&release),
+        Command::Quarantine(quarantine) => quarantine::run(&quarantine),
+        Command::Verify(verify) => verify::run(&verify),
     }
 }
