@@ -91,9 +91,9 @@ pub fn run(args: &Plan) -> Result<(), Failure> {
         }
     }
     if args.json {
-        Out.json(&report)?
+        Out.json(&report)?;
     } else {
-        print(&report)?
+        print(&report)?;
     }
     if args.exit_code && !report.differences.is_empty() { Err(Failure::Differences) } else { Ok(()) }
 }
