@@ -2,15 +2,18 @@
 
 pub mod ask;
 pub mod check;
+mod check_online;
 pub mod config_arg;
 pub mod explain;
 pub mod history;
+mod online;
 pub mod out;
 pub mod oversells;
 pub mod pause;
 pub mod plan;
 pub mod quarantine;
 pub mod run;
+pub mod sandbox;
 pub mod select;
 pub mod status;
 pub mod stock;
@@ -47,6 +50,7 @@ pub enum Command {
     Release(pause::Release),
     Quarantine(quarantine::Quarantine),
     Verify(verify::Verify),
+    Sandbox(sandbox::SandboxArgs),
 }
 
 /// Runs one command to its end.
@@ -68,5 +72,6 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Release(release) => pause::release(&release),
         Command::Quarantine(quarantine) => quarantine::run(&quarantine),
         Command::Verify(verify) => verify::run(&verify),
+        Command::Sandbox(args) => sandbox::run(args),
     }
 }

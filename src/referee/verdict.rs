@@ -64,7 +64,8 @@ pub struct Breach {
     pub evidence_by: UtcMs,
     /// What evidence said was available, in pieces.
     pub available: Units,
-    /// The channel's own sales that evidence did not include but a look at the channel would have shown, in pieces.
+    /// The channel's own sales that evidence did not include but a look at the channel would have shown, in
+    /// pieces.
     pub own_visible: Units,
     /// All of the channel's own sales that evidence did not include, in pieces.
     pub own_unknown: Units,
