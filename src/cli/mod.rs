@@ -1,12 +1,23 @@
 //! The commands, one file each: parse, ask the layers below, print.
 
+pub mod ask;
 pub mod check;
 mod check_online;
 pub mod config_arg;
+pub mod explain;
+pub mod history;
 mod online;
 pub mod out;
+pub mod oversells;
+pub mod pause;
+pub mod plan;
+pub mod quarantine;
 pub mod run;
 pub mod sandbox;
+pub mod select;
+pub mod status;
+pub mod stock;
+pub mod verify;
 
 use clap::{Parser, Subcommand};
 
@@ -28,6 +39,17 @@ pub struct Cli {
 pub enum Command {
     Check(check::Check),
     Run(run::Run),
+    Plan(plan::Plan),
+    Explain(explain::Explain),
+    Status(status::Status),
+    History(history::History),
+    Oversells(oversells::Oversells),
+    Stock(stock::Stock),
+    Pause(pause::Pause),
+    Resume(pause::Resume),
+    Release(pause::Release),
+    Quarantine(quarantine::Quarantine),
+    Verify(verify::Verify),
     Sandbox(sandbox::SandboxArgs),
 }
 
@@ -39,6 +61,17 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Check(check) => check::run(&check),
         Command::Run(run) => run::run(&run),
+        Command::Plan(plan) => plan::run(&plan),
+        Command::Explain(explain) => explain::run(&explain),
+        Command::Status(status) => status::run(&status),
+        Command::History(history) => history::run(&history),
+        Command::Oversells(oversells) => oversells::run(&oversells),
+        Command::Stock(stock) => stock::run(&stock),
+        Command::Pause(pause) => pause::pause(&pause),
+        Command::Resume(resume) => pause::resume(&resume),
+        Command::Release(release) => pause::release(&release),
+        Command::Quarantine(quarantine) => quarantine::run(&quarantine),
+        Command::Verify(verify) => verify::run(&verify),
         Command::Sandbox(args) => sandbox::run(args),
     }
 }

@@ -277,7 +277,7 @@ fn channel(id: &str, kind: ChannelKind, write_mode: WriteMode) -> ChannelSetting
         orders: every.clone(),
         scan: every.clone(),
         sweep: every,
-        history: Duration::from_secs(86_400),
+        history: Duration::from_hours(24),
         locations: Vec::new(),
         order_location: LocationId::new("main"),
     }
