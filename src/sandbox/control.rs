@@ -25,7 +25,7 @@ use std::sync::{Arc, atomic::Ordering};
 
 use axum::{
     Json,
-    extract::State,
+    extract::{State, rejection::JsonRejection},
     http::StatusCode,
 };
 use serde::Deserialize;
@@ -160,9 +160,9 @@ const fn yes() -> bool {
 
 pub(super) async fn act(
     State(inside): State<Arc<Inside>>,
-    Json(action): Json<Action>,
+    action: Result<Json<Action>, JsonRejection>,
 ) -> (StatusCode, Json<Value>) {
-    match inside.act(action) {
+    match action.map_err(|error| error.body_text()).and_then(|Json(action)| inside.act(action)) {
         Ok(done) => (StatusCode::OK, Json(done)),
         Err(error) => (StatusCode::BAD_REQUEST, Json(json!({ "error": error }))),
     }
@@ -229,10 +229,8 @@ impl Inside {
         match action {
             Action::Order { shop, lines, beyond_shown } => {
                 let shop = find(&shop)?;
-                let wanted: Result<Vec<_>, String> = lines
-                    .iter()
-                    .map(|it| Ok((listing(&world.shops[shop], &it.sku)?, it.quantity)))
-                    .collect();
+                let wanted: Result<Vec<_>, String> =
+                    lines.iter().map(|it| Ok((listing(&world.shops[shop], &it.sku)?, it.quantity))).collect();
                 let accept = if beyond_shown { Accept::All } else { Accept::Shown };
                 let order = world.place_order(shop, &wanted?, accept);
                 order.map(|order| json!({ "order": order })).ok_or_else(|| "sold out".to_owned())
