@@ -87,7 +87,7 @@ impl Fault {
 
     /// The answer that is given instead of `right`.
     pub(super) async fn answer(self, right: Response<Bytes>) -> Response<Body> {
-        const PATIENCE: Duration = Duration::from_secs(60);
+        const PATIENCE: Duration = Duration::from_mins(1);
         match self {
             Self::TimeoutBefore | Self::TimeoutAfter => {
                 tokio::time::sleep(PATIENCE).await;

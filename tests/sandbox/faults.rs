@@ -8,7 +8,7 @@ use stockd::sandbox::{Fault, Injection, Only};
 
 use crate::Bench;
 
-async fn written(bench: &Bench) -> i64 {
+fn written(bench: &Bench) -> i64 {
     bench.sandbox.with_world(|world| world.shops[0].listings[0].levels[0].available)
 }
 
@@ -36,13 +36,13 @@ async fn h1_h2_h6_faults_before_leave_no_trace_and_faults_after_do() {
         let bench = Bench::woocommerce().await;
         bench.sandbox.inject(0, once(fault));
         let (path, body) = write(&bench, 3);
-        let before = written(&bench).await;
+        let before = written(&bench);
         let (read, _) = bench.rest(Method::GET, "products?per_page=1", None).await;
         assert_eq!(read, 200, "only writes fail");
         let answer = bench.send_rest(Method::POST, &path, Some(&body)).await;
         match (fault, answer) {
             (Fault::TimeoutBefore | Fault::TimeoutAfter, Err(error)) => {
-                assert!(error.is_timeout(), "{error}")
+                assert!(error.is_timeout(), "{error}");
             }
             (Fault::StatusBefore { status } | Fault::StatusAfter { status }, Ok(answer)) => {
                 assert_eq!(answer.status(), status);
@@ -59,7 +59,7 @@ async fn h1_h2_h6_faults_before_leave_no_trace_and_faults_after_do() {
             }
             (fault, answer) => panic!("{fault:?}: {answer:?}"),
         }
-        assert_eq!(written(&bench).await, if applied { 3 } else { before }, "{fault:?}");
+        assert_eq!(written(&bench), if applied { 3 } else { before }, "{fault:?}");
         let (path, body) = write(&bench, 4);
         assert_eq!(
             bench.rest(Method::POST, &path, Some(&body)).await.0,
@@ -88,16 +88,16 @@ async fn a_late_write_lands_after_its_answer_was_lost_and_erases_what_came_betwe
     let bench = Bench::woocommerce().await;
     bench.sandbox.inject(0, once(Fault::Late { after_ms: 400 }));
     let (path, body) = write(&bench, 9);
-    let before = written(&bench).await;
+    let before = written(&bench);
     let lost = bench.send_rest(Method::POST, &path, Some(&body)).await;
     assert!(match lost {
         Ok(answer) => answer.bytes().await.is_err(),
         Err(_) => true,
     });
     bench.sandbox.with_world(|world| world.set_by_hand(0, 0, 0, before - 1));
-    assert_eq!(written(&bench).await, before - 1);
+    assert_eq!(written(&bench), before - 1);
     tokio::time::sleep(Duration::from_millis(500)).await;
-    assert_eq!(written(&bench).await, 9);
+    assert_eq!(written(&bench), 9);
 }
 
 #[tokio::test]
@@ -109,9 +109,9 @@ async fn latency_is_half_before_and_half_after_the_work() {
     let sent = bench.send_rest(Method::POST, &path, Some(&body));
     let seen = async {
         tokio::time::sleep(Duration::from_millis(150)).await;
-        let early = written(&bench).await;
+        let early = written(&bench);
         tokio::time::sleep(Duration::from_millis(300)).await;
-        (early, written(&bench).await)
+        (early, written(&bench))
     };
     let (answer, (early, late)) = tokio::join!(sent, seen);
     assert_eq!(answer.unwrap().status(), 200);

@@ -1,6 +1,8 @@
 //! The emulated shops against the vendors' contracts. The contracts themselves are not part of this repository: they are
 //! read from `$STOCKD_CONTRACTS` or `../shared/contracts`.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc, missing_docs)]
+
 mod faults;
 mod shopify;
 mod woocommerce;

@@ -44,10 +44,7 @@ const SET: &str = "mutation SetStock($input: InventorySetQuantitiesInput!, $key:
 fn vendor_schema() -> Option<Valid<Schema>> {
     let text = contract("shopify/admin-2026-10.full.graphql")?;
     let text = format!("{text}\ndirective @oneOf on INPUT_OBJECT\n");
-    let parsed = Schema::parse_and_validate(&text, "vendor").or_else(|_| {
-        Schema::parse_and_validate(text.trim_end_matches("directive @oneOf on INPUT_OBJECT\n"), "vendor")
-    });
-    Some(parsed.unwrap())
+    Some(Schema::parse_and_validate(&text, "vendor").unwrap())
 }
 
 /// Panics where `value` is not what `set` on `parent` may return.

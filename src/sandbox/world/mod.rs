@@ -268,7 +268,7 @@ impl World {
                 for (location, level) in listing.levels.iter_mut().enumerate() {
                     for landing in level.land(now) {
                         if let (0, Some(place)) = (location, place) {
-                            self.referee.landing(landing.at(place));
+                            self.referee.landing(landing.on(place));
                         }
                     }
                 }
@@ -321,7 +321,7 @@ impl World {
             target.updated_at = now;
             let landing = target.levels[location].write(value, sent_at, now, delay);
             if let (Some(landing), Some(place)) = (landing, place) {
-                self.referee.landing(landing.at(place));
+                self.referee.landing(landing.on(place));
             }
         }
     }
