@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc, missing_docs)]
 
 mod faults;
+mod player;
 mod shopify;
 mod woocommerce;
 mod world;
@@ -25,12 +26,18 @@ use stockd::{
 pub fn contract(file: &str) -> Option<String> {
     let root = std::env::var_os("STOCKD_CONTRACTS")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/contracts"), PathBuf::from);
-    let text = std::fs::read_to_string(root.join(file));
-    if text.is_err() {
-        assert!(std::env::var_os("CI").is_none(), "the contracts are missing: {}", root.display());
-        let _ = writeln!(std::io::stderr(), "SKIPPED: no contract {file} in {}", root.display());
+    let file = root.join(file);
+    is_there(&file).then(|| std::fs::read_to_string(file).unwrap())
+}
+
+/// Whether a file from outside this repository is there; where it isn't that is said aloud, and in CI it is a failure.
+pub fn is_there(file: &Path) -> bool {
+    let there = file.is_file();
+    if !there {
+        assert!(std::env::var_os("CI").is_none(), "{} is missing", file.display());
+        let _ = writeln!(std::io::stderr(), "SKIPPED: {} is missing", file.display());
     }
-    text.ok()
+    there
 }
 
 /// A sandbox with one shop and a way to talk to it.
