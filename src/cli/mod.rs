@@ -1,7 +1,9 @@
 //! The commands, one file each: parse, ask the layers below, print.
 
 pub mod check;
+mod check_online;
 pub mod config_arg;
+mod online;
 pub mod out;
 pub mod run;
 pub mod sandbox;
