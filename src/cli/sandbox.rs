@@ -196,6 +196,8 @@ fn write_config(
             "url = \"{}\"\norders = {{ every = \"2s\", overlap = \"1m\" }}\n",
             sandbox.base_url(name)
         );
+        // Whole seconds, and one more: the shop's stamps are cut to the second.
+        let _ = writeln!(text, "order_delay = \"{}s\"", shop.order_delay_ms / 1000 + 2);
         match shop.kind {
             ChannelKind::Shopify => {
                 text += &secret("token", &shop.key)?;
