@@ -35,8 +35,8 @@ async fn the_busiest_day_is_played_through_three_shops_and_every_order_is_dealt_
     let played = sandbox.play(history, 50_000.0).await;
     assert_eq!(played.orders, 151);
     sandbox.with_world(|world| {
-        let placed: usize = world.shops.iter().map(|shop| shop.orders.len()).sum();
-        assert_eq!(u64::try_from(placed).unwrap(), played.accepted);
+        let in_shops: usize = world.shops.iter().map(|shop| shop.orders.len()).sum();
+        assert_eq!(u64::try_from(in_shops).unwrap(), played.accepted);
         for shop in &world.shops {
             assert!(shop.orders.len() > 20, "{} got {}", shop.settings.id, shop.orders.len());
             assert!(shop.listings.iter().all(|it| it.levels[0].shown() >= 0));
