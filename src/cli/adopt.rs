@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{
     domain::{
-        ChannelId, ChannelSettings, CountBasis, CountRow, LevelReading, ListingReading, LocationId, Operation, Sku,
-        Units, UtcMs,
+        ChannelId, ChannelSettings, CountBasis, CountRow, LevelReading, ListingReading, LocationId,
+        Operation, Sku, Units, UtcMs,
     },
     ledger::ListingState,
 };
@@ -23,7 +23,9 @@ use crate::{
 /// and listings whose stock the channel does not track; each is named. Adopt the channel you trust most, then look at
 /// `stockd plan` before any channel is set to `mode = "push"`.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  stockd adopt web --dry-run\n  stockd adopt web --reason 'web shop is right'")]
+#[command(
+    after_help = "Example:\n  stockd adopt web --dry-run\n  stockd adopt web --reason 'web shop is right'"
+)]
 pub struct Adopt {
     /// The channel.
     channel: String,
@@ -166,7 +168,9 @@ fn print(adopt: &Adopt, report: &Report) -> Result<(), Failure> {
     match &report.answer {
         Some(answer) => Out.line(answer)?,
         None if report.counted.is_empty() => Out.line("nothing to adopt")?,
-        None => Out.line(format!("dry run: {} SKUs would be counted, nothing changed", report.counted.len()))?,
+        None => {
+            Out.line(format!("dry run: {} SKUs would be counted, nothing changed", report.counted.len()))?
+        }
     }
     Ok(())
 }

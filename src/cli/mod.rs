@@ -1,5 +1,6 @@
 //! The commands, one file each: parse, ask the layers below, print.
 
+pub mod adopt;
 pub mod ask;
 pub mod check;
 mod check_online;
@@ -37,6 +38,7 @@ pub struct Cli {
 #[allow(missing_docs)]
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    Adopt(adopt::Adopt),
     Check(check::Check),
     Run(run::Run),
     Plan(plan::Plan),
@@ -59,6 +61,7 @@ pub enum Command {
 /// A [`Failure`] with the exit code and the message for the user.
 pub fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
+        Command::Adopt(adopt) => adopt::run(&adopt),
         Command::Check(check) => check::run(&check),
         Command::Run(run) => run::run(&run),
         Command::Plan(plan) => plan::run(&plan),

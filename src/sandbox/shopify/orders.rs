@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     domain::UtcMs,
-    sandbox::world::{Order, Status},
+    sandbox::world::{Line, Order, Status},
 };
 
 impl Scope<'_> {
@@ -245,7 +245,7 @@ fn financial_status(order: &Order) -> &'static str {
 }
 
 fn fulfilment_status(order: &Order) -> &'static str {
-    let open: i64 = order.lines.iter().map(|line| line.open()).sum();
+    let open: i64 = order.lines.iter().map(Line::open).sum();
     let shipped: i64 = order.lines.iter().map(|line| line.shipped).sum();
     match (open, shipped) {
         (0, 1..) => "FULFILLED",
