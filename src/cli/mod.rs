@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod config_arg;
+pub mod demo;
 pub mod out;
 pub mod run;
 
@@ -24,6 +25,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Check(check::Check),
+    Demo(demo::Demo),
     Run(run::Run),
 }
 
@@ -34,6 +36,7 @@ pub enum Command {
 pub fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Check(check) => check::run(&check),
+        Command::Demo(demo) => demo::run(&demo),
         Command::Run(run) => run::run(&run),
     }
 }

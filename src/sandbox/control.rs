@@ -23,11 +23,7 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use axum::{
-    Json,
-    extract::State,
-    http::StatusCode,
-};
+use axum::{Json, extract::State, http::StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -229,10 +225,8 @@ impl Inside {
         match action {
             Action::Order { shop, lines, beyond_shown } => {
                 let shop = find(&shop)?;
-                let wanted: Result<Vec<_>, String> = lines
-                    .iter()
-                    .map(|it| Ok((listing(&world.shops[shop], &it.sku)?, it.quantity)))
-                    .collect();
+                let wanted: Result<Vec<_>, String> =
+                    lines.iter().map(|it| Ok((listing(&world.shops[shop], &it.sku)?, it.quantity))).collect();
                 let accept = if beyond_shown { Accept::All } else { Accept::Shown };
                 let order = world.place_order(shop, &wanted?, accept);
                 order.map(|order| json!({ "order": order })).ok_or_else(|| "sold out".to_owned())

@@ -108,7 +108,9 @@ impl Fault {
             Self::TruncatedJson => {
                 right.map(|body| Body::from(body.slice(..body.len() - body.len().div_ceil(3))))
             }
-            Self::Html => html(StatusCode::OK, "<!DOCTYPE html><html><body>One moment, please...</body></html>"),
+            Self::Html => {
+                html(StatusCode::OK, "<!DOCTYPE html><html><body>One moment, please...</body></html>")
+            }
             Self::Slow { .. } => right.map(Body::from),
         }
     }
@@ -207,7 +209,8 @@ impl Faults {
 
     /// Whether most requests are turned away.
     pub fn is_outage(&self) -> bool {
-        let turned_away = |it: &Injection| it.fault.fate() == Fate::Lost && (it.next.is_some() || it.share > 0.5);
+        let turned_away =
+            |it: &Injection| it.fault.fate() == Fate::Lost && (it.next.is_some() || it.share > 0.5);
         self.waiting.iter().any(turned_away)
     }
 

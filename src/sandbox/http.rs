@@ -14,8 +14,7 @@ use super::{
     Inside,
     faults::{Fault, Faults},
     limits::Bucket,
-    shopify,
-    woocommerce,
+    shopify, woocommerce,
     world::{Fate, World},
 };
 use crate::domain::{ChannelKind, OrderId, UtcMs};

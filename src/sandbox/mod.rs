@@ -18,8 +18,8 @@ mod http;
 pub mod limits;
 pub mod player;
 pub mod setup;
-pub mod shoppers;
 pub mod shopify;
+pub mod shoppers;
 mod woocommerce;
 pub mod world;
 

@@ -200,9 +200,7 @@ fn busiest(orders: &[OrderRow]) -> Option<NaiveDate> {
 fn restocks(path: &Path) -> Result<Vec<(UtcMs, Event)>, HistoryError> {
     rows::<RestockRow>(path)?
         .into_iter()
-        .map(|row| {
-            Ok((instant(path, &row.ts)?, Event::Restock(sku(path, &row.sku)?, Units::of(row.qty))))
-        })
+        .map(|row| Ok((instant(path, &row.ts)?, Event::Restock(sku(path, &row.sku)?, Units::of(row.qty)))))
         .collect()
 }
 
@@ -224,7 +222,9 @@ fn sales(
         }
         let line = (row.line, item, row.qty);
         match events.last_mut() {
-            Some((last, Event::Order { id, lines, .. })) if *last == at && *id == row.order_id => lines.push(line),
+            Some((last, Event::Order { id, lines, .. })) if *last == at && *id == row.order_id => {
+                lines.push(line)
+            }
             _ => {
                 let dotcom = row.channel == "dotcom";
                 events.push((at, Event::Order { id: row.order_id, dotcom, lines: vec![line] }));
@@ -328,7 +328,9 @@ fn place(
     let shop = shop_of(id, dotcom, world.shops.len());
     let listings: Vec<_> = lines
         .iter()
-        .filter_map(|(line, sku, units)| Some((line, world.shops[shop].listing_by_sku(sku.as_str())?, *units)))
+        .filter_map(|(line, sku, units)| {
+            Some((line, world.shops[shop].listing_by_sku(sku.as_str())?, *units))
+        })
         .collect();
     let wanted: Vec<_> = listings.iter().map(|(_, listing, units)| (*listing, *units)).collect();
     let order = world.place_order(shop, &wanted, Accept::Shown)?;
@@ -344,7 +346,13 @@ fn place(
 
 /// `line`: what it undoes. `None`: nothing that the history names; `Some(None)`: a sale that is not in any shop.
 #[allow(clippy::option_option, reason = "the two ways of having no line differ")]
-fn give_back(world: &mut World, sku: &Sku, units: i64, line: Option<Option<(usize, u64, u64)>>, shipped: bool) {
+fn give_back(
+    world: &mut World,
+    sku: &Sku,
+    units: i64,
+    line: Option<Option<(usize, u64, u64)>>,
+    shipped: bool,
+) {
     let Some(Some((shop, order, line))) = line else {
         world.receive(sku, Units::of(units));
         return;
@@ -377,11 +385,7 @@ mod tests {
             2020-01-02T09:00:00Z,C1,1,A,4,return,\n2020-01-03T09:00:00Z,3,1,A,1,sale,\n\
             2020-01-03T09:00:00Z,3,2,B,2,sale,\n2020-01-03T09:05:00Z,C3,1,B,1,cancel,\n";
         written(dir.path(), "x.orders.csv", orders);
-        written(
-            dir.path(),
-            "x.links.csv",
-            "order_id,line,ref_order_id,ref_line\nC1,1,2,1\nC3,1,3,2\n",
-        );
+        written(dir.path(), "x.links.csv", "order_id,line,ref_order_id,ref_line\nC1,1,2,1\nC3,1,3,2\n");
         written(dir.path(), "x.stock.csv", "sku,opening_stock\nA,10\nB,3\n");
         written(
             dir.path(),

@@ -70,7 +70,8 @@ pub fn world(
     let mut world = World::new(now, referee, shelf.clone());
     for settings in shops {
         let (kind, policy) = (settings.kind, settings.policy);
-        if settings.locations.is_empty() || (kind == ChannelKind::Woocommerce && settings.locations.len() > 1) {
+        if settings.locations.is_empty() || (kind == ChannelKind::Woocommerce && settings.locations.len() > 1)
+        {
             return Err(format!("shop {} can't have {} locations", settings.id, settings.locations.len()));
         }
         if world.shops.iter().any(|shop| shop.settings.id == settings.id) {

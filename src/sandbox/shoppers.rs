@@ -67,8 +67,7 @@ impl Crowd {
     pub fn step(&mut self, world: &mut World) {
         let shop = self.pick_shop();
         let lines = self.dice.random_range(1..=3);
-        let wanted: Vec<_> =
-            (0..lines).filter_map(|_| self.pick_listing(world, shop)).collect();
+        let wanted: Vec<_> = (0..lines).filter_map(|_| self.pick_listing(world, shop)).collect();
         world.place_order(shop, &wanted, Accept::Shown);
         let Demand { shipped, cancelled, refunded, deliveries, .. } = self.demand;
         if self.dice.random_bool(shipped) {
@@ -98,11 +97,16 @@ impl Crowd {
 
     /// A sellable listing, the popular ones far more often: rank r with a weight of about 1/r.
     fn pick_listing(&mut self, world: &World, shop: usize) -> Option<(usize, i64)> {
-        let sellable: Vec<usize> =
-            (0..world.shops[shop].listings.len()).filter(|it| world.shops[shop].listings[*it].is_sellable()).collect();
+        let sellable: Vec<usize> = (0..world.shops[shop].listings.len())
+            .filter(|it| world.shops[shop].listings[*it].is_sellable())
+            .collect();
         let rank = self.skewed(sellable.len());
         // Small wishes mostly, a large one now and then.
-        let units = if self.dice.random_bool(0.1) { self.dice.random_range(3..=8) } else { self.dice.random_range(1..=2) };
+        let units = if self.dice.random_bool(0.1) {
+            self.dice.random_range(3..=8)
+        } else {
+            self.dice.random_range(1..=2)
+        };
         sellable.get(rank).map(|listing| (*listing, units))
     }
 
@@ -195,9 +199,8 @@ mod tests {
 
     #[test]
     fn one_seed_makes_one_day_and_another_seed_another() {
-        let orders = |world: &World| {
-            world.shops.iter().map(|shop| format!("{:?}", shop.orders)).collect::<Vec<_>>()
-        };
+        let orders =
+            |world: &World| world.shops.iter().map(|shop| format!("{:?}", shop.orders)).collect::<Vec<_>>();
         assert_eq!(orders(&day(3)), orders(&day(3)));
         assert_ne!(orders(&day(3)), orders(&day(4)));
     }

@@ -71,7 +71,9 @@ pub fn run(demo: &Demo) -> Result<(), Failure> {
     let judged = done.and_then(|summary| summary.judge());
     judged.map_err(|error| {
         let folder = home.keep();
-        Failure::Failed(error.context(format!("the demo did not end well; its files are in {}", folder.display())))
+        Failure::Failed(
+            error.context(format!("the demo did not end well; its files are in {}", folder.display())),
+        )
     })
 }
 
@@ -85,7 +87,7 @@ async fn play(demo: &Demo, home: &Home) -> anyhow::Result<Summary> {
         }
     };
     let live = !demo.json && out.is_terminal();
-    let summary = stage::play(config, history, demo.seconds, home, live.then_some(out)).await?;
+    let summary = stage::play(config, history, demo.seconds, home, live).await?;
     if demo.json {
         out.json(&summary)?;
     } else {

@@ -144,7 +144,8 @@ impl Scope<'_> {
             "tracked" => leaf(it.tracking != Tracking::Untracked),
             "requiresShipping" => leaf(true),
             "duplicateSkuCount" => {
-                let same = shop.listings.iter().filter(|other| it.sku.is_some() && other.sku == it.sku).count();
+                let same =
+                    shop.listings.iter().filter(|other| it.sku.is_some() && other.sku == it.sku).count();
                 leaf(same.saturating_sub(1))
             }
             "createdAt" => leaf(it.created_at.rfc3339_seconds()),

@@ -27,8 +27,8 @@ use axum::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-pub use self::set_quantities::Keys;
 use self::resolve::{Scope, Thing};
+pub use self::set_quantities::Keys;
 use super::{
     http::{Ask, Desk, json_answer},
     world::{Fate, World},
@@ -103,8 +103,12 @@ impl Execute<'_> {
         let document = match ExecutableDocument::parse_and_validate(&schema, &request.query, "request") {
             Ok(document) => document,
             Err(error) => {
-                let errors: Vec<_> =
-                    error.errors.iter().map(|it| it.unstable_to_json_compat()).map(|it| coded(&it, "")).collect();
+                let errors: Vec<_> = error
+                    .errors
+                    .iter()
+                    .map(|it| it.unstable_to_json_compat())
+                    .map(|it| coded(&it, ""))
+                    .collect();
                 return json!({ "errors": errors });
             }
         };

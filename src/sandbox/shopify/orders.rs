@@ -92,7 +92,8 @@ impl Scope<'_> {
             "lineItems" => {
                 self.delivers(order.id);
                 let lines = order.lines.iter().enumerate();
-                let page = lines.map(|(ix, line)| ((0, line.id), Thing::Line(Arc::clone(order), ix))).collect();
+                let page =
+                    lines.map(|(ix, line)| ((0, line.id), Thing::Line(Arc::clone(order), ix))).collect();
                 self.connection("LineItemConnection", arguments, page)
             }
             "fulfillments" => {

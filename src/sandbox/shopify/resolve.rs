@@ -162,7 +162,8 @@ impl<'w> Scope<'w> {
         let total = things.len();
         for (name, keep_later) in [("after", true), ("before", false)] {
             if let Some(cursor) = text(name) {
-                let at = parse_cursor(cursor).ok_or_else(|| self.error("Invalid cursor.", "BAD_USER_INPUT"))?;
+                let at =
+                    parse_cursor(cursor).ok_or_else(|| self.error("Invalid cursor.", "BAD_USER_INPUT"))?;
                 things.retain(|(cursor, _)| *cursor != at && ((*cursor > at) != reverse) == keep_later);
             }
         }
@@ -272,11 +273,13 @@ impl ObjectValue for Object<'_, '_> {
                 "cursor" => Some(leaf(cursor_text(*cursor))),
                 _ => Some(Ok(scope.some(Some(thing.as_ref().clone())))),
             },
-            Thing::Plain(_, fields) => fields.iter().find(|(key, _)| *key == name).map(|(_, field)| match field {
-                Leaf::Value(value) => leaf(value),
-                Leaf::Thing(thing) => Ok(scope.some(Some(thing.as_ref().clone()))),
-                Leaf::Things(things) => Ok(scope.list(things.clone())),
-            }),
+            Thing::Plain(_, fields) => {
+                fields.iter().find(|(key, _)| *key == name).map(|(_, field)| match field {
+                    Leaf::Value(value) => leaf(value),
+                    Leaf::Thing(thing) => Ok(scope.some(Some(thing.as_ref().clone()))),
+                    Leaf::Things(things) => Ok(scope.list(things.clone())),
+                })
+            }
             Thing::Shop
             | Thing::Location(_)
             | Thing::Product(_)
@@ -295,9 +298,8 @@ impl Scope<'_> {
             "shop" => Ok(self.some(Some(Thing::Shop))),
             "currentAppInstallation" => Ok(self.some(Some(self.app_installation()))),
             "location" if !arguments.contains_key("id") => Ok(self.some(Some(Thing::Location(0)))),
-            "node" | "product" | "productVariant" | "inventoryItem" | "inventoryLevel" | "location" | "order" => {
-                self.gid_argument(arguments, "id").map(|thing| self.some(thing))
-            }
+            "node" | "product" | "productVariant" | "inventoryItem" | "inventoryLevel" | "location"
+            | "order" => self.gid_argument(arguments, "id").map(|thing| self.some(thing)),
             "nodes" => self.nodes(arguments),
             "locations" => self.locations(arguments),
             "productVariants" => self.variants(arguments),
@@ -336,20 +338,14 @@ impl Scope<'_> {
         Thing::Plain("AppInstallation", Arc::new(fields))
     }
 
-    fn connection_field<'a>(
-        &'a self,
-        kind: &'static str,
-        page: &Page,
-        name: &str,
-    ) -> Option<Resolved<'a>> {
+    fn connection_field<'a>(&'a self, kind: &'static str, page: &Page, name: &str) -> Option<Resolved<'a>> {
         let things = page.things.iter();
         Some(match name {
             "nodes" => Ok(self.list(things.map(|(_, thing)| thing.clone()).collect())),
             "edges" => {
                 let kind = edge_of(kind);
-                let edge = |(cursor, thing): &(Cursor, Thing)| {
-                    Thing::Edge(kind, *cursor, Box::new(thing.clone()))
-                };
+                let edge =
+                    |(cursor, thing): &(Cursor, Thing)| Thing::Edge(kind, *cursor, Box::new(thing.clone()));
                 Ok(self.list(things.map(edge).collect()))
             }
             "pageInfo" => {

@@ -264,9 +264,11 @@ fn check(
             "INVALID_INVENTORY_ITEM",
             "The specified inventory item could not be found.",
         ))?;
-    let location = number(&row.location_id, "Location")
-        .and_then(|id| shop.location_by_id(id))
-        .ok_or(("locationId", "INVALID_LOCATION", "The specified location could not be found."))?;
+    let location = number(&row.location_id, "Location").and_then(|id| shop.location_by_id(id)).ok_or((
+        "locationId",
+        "INVALID_LOCATION",
+        "The specified location could not be found.",
+    ))?;
     if shop.listings[listing].tracking == Tracking::Computed {
         let text = "The specified inventory item is not allowed to be adjusted via API.";
         return Err(("inventoryItemId", "NON_MUTABLE_INVENTORY_ITEM", text));

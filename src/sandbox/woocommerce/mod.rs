@@ -90,7 +90,8 @@ pub(super) fn answer(world: &mut World, desk: &mut Desk, shop: usize, ask: &Ask)
 
 /// What a host in front of the shop says: not JSON, with or without a time to wait in seconds.
 fn host_limit(wait: Option<f64>) -> Response<Bytes> {
-    let mut response = Response::new(Bytes::from_static(b"<html><body><h1>429 Too Many Requests</h1></body></html>"));
+    let mut response =
+        Response::new(Bytes::from_static(b"<html><body><h1>429 Too Many Requests</h1></body></html>"));
     *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html"));
     if let Some(value) = wait.and_then(|wait| HeaderValue::from_str(&format!("{wait}")).ok()) {

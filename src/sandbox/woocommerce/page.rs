@@ -127,9 +127,9 @@ impl Parameters {
     /// zone is moved into the site's own time even where `dates_are_gmt` then compares it with GMT; one without is
     /// taken as it stands.
     fn date(&self, shop: &Shop, name: &'static str, text: &str) -> Result<Since, Refused> {
-        let zoned = DateTime::parse_from_rfc3339(text).ok().map(|at| {
-            UtcMs(at.timestamp_millis()).plus_ms(shop.settings.zone_minutes * 60_000).0
-        });
+        let zoned = DateTime::parse_from_rfc3339(text)
+            .ok()
+            .map(|at| UtcMs(at.timestamp_millis()).plus_ms(shop.settings.zone_minutes * 60_000).0);
         let plain = || {
             let at = NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S").ok().or_else(|| {
                 NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().and_then(|day| day.and_hms_opt(0, 0, 0))
@@ -184,8 +184,7 @@ impl Parameters {
 
 /// `rest_invalid_param` on one parameter.
 pub(super) fn invalid(name: &str, code: &str, message: &str, data: &Value) -> Refused {
-    let mut refused =
-        Refused::new(400, "rest_invalid_param", &format!("Invalid parameter(s): {name}"));
+    let mut refused = Refused::new(400, "rest_invalid_param", &format!("Invalid parameter(s): {name}"));
     refused.more = json!({
         "params": { name: message },
         "details": { name: { "code": code, "message": message, "data": data } },

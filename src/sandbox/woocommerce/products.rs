@@ -44,9 +44,8 @@ pub(super) fn variations(
     parameters: &Parameters,
 ) -> Result<Right, Refused> {
     let parent = shop.listing_by_id(parent).filter(|index| shop.listings[*index].product == parent);
-    let parent = parent.ok_or_else(|| {
-        Refused::new(404, "woocommerce_rest_product_invalid_id", "Invalid ID.")
-    })?;
+    let parent =
+        parent.ok_or_else(|| Refused::new(404, "woocommerce_rest_product_invalid_id", "Invalid ID."))?;
     let rows = (0..shop.listings.len()).filter(|index| shop.listings[*index].parent == Some(parent));
     parameters.page(shop, rows.map(|index| row(shop, now, index)).collect())
 }
@@ -188,7 +187,8 @@ fn php_integer(value: &Value) -> i64 {
         Value::Number(number) => number.as_i64().unwrap_or_else(|| number.as_f64().unwrap_or(0.0) as i64),
         Value::String(text) => {
             let text = text.trim_start();
-            let digits = text.char_indices().take_while(|(at, it)| it.is_ascii_digit() || (*at == 0 && *it == '-'));
+            let digits =
+                text.char_indices().take_while(|(at, it)| it.is_ascii_digit() || (*at == 0 && *it == '-'));
             text[..digits.map(|(at, it)| at + it.len_utf8()).last().unwrap_or(0)].parse().unwrap_or(0)
         }
         Value::Bool(flag) => i64::from(*flag),
@@ -272,7 +272,8 @@ fn stock(shop: &Shop, now: UtcMs, index: usize) -> Value {
 fn product_only(shop: &Shop, index: usize, slug: &str) -> Value {
     let listing = &shop.listings[index];
     let all = if listing.variable { &shop.listings[..] } else { &[] };
-    let variations: Vec<u64> = all.iter().filter(|it| it.parent == Some(index)).map(|it| it.variant).collect();
+    let variations: Vec<u64> =
+        all.iter().filter(|it| it.parent == Some(index)).map(|it| it.variant).collect();
     json!({
         "slug": slug, "featured": false, "catalog_visibility": "visible", "short_description": "",
         "total_sales": 0, "external_url": "", "button_text": "", "sold_individually": false,

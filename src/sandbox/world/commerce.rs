@@ -156,12 +156,8 @@ impl World {
     /// [`Refusal`] where nothing is open, or where WooCommerce has shipped it.
     pub fn cancel(&mut self, shop: usize, order: u64, restock: Restock) -> Result<(), Refusal> {
         let before = self.order(shop, order)?;
-        let open: Vec<(u64, i64)> = before
-            .lines
-            .iter()
-            .filter(|line| line.open() > 0)
-            .map(|line| (line.id, line.open()))
-            .collect();
+        let open: Vec<(u64, i64)> =
+            before.lines.iter().filter(|line| line.open() > 0).map(|line| (line.id, line.open())).collect();
         if open.is_empty() || before.status != Status::Processing {
             return Err(Refusal::NothingLeft(order));
         }
@@ -201,8 +197,7 @@ impl World {
     pub fn edit_line(&mut self, shop: usize, order: u64, line: u64, quantity: i64) -> Result<(), Refusal> {
         let now = self.now;
         let mut changed = self.order(shop, order)?;
-        let index =
-            changed.lines.iter().position(|it| it.id == line).ok_or(Refusal::NoLine(order))?;
+        let index = changed.lines.iter().position(|it| it.id == line).ok_or(Refusal::NoLine(order))?;
         let edited = &mut changed.lines[index];
         let delta = quantity.max(edited.shipped) - (edited.quantity - edited.removed);
         if delta == 0 || changed.status != Status::Processing {
@@ -239,15 +234,16 @@ impl World {
         let kind = self.shops[shop].settings.kind;
         let mut lines = Vec::new();
         for (id, units) in pieces {
-            let index =
-                changed.lines.iter().position(|it| it.id == *id).ok_or(Refusal::NoLine(order))?;
+            let index = changed.lines.iter().position(|it| it.id == *id).ok_or(Refusal::NoLine(order))?;
             let line = &changed.lines[index];
             let unshipped = line.open().min(*units);
             let shipped = units - unshipped;
             if *units < 1 || shipped > line.shipped - line.returned {
                 return Err(Refusal::NothingLeft(order));
             }
-            lines.extend([(index, unshipped, false), (index, shipped, true)].into_iter().filter(|it| it.1 > 0));
+            lines.extend(
+                [(index, unshipped, false), (index, shipped, true)].into_iter().filter(|it| it.1 > 0),
+            );
         }
         let id = self.shops[shop].next_id();
         let mut refund = Refund { id, at: now, reason: reason.to_owned(), lines: Vec::new() };
@@ -431,13 +427,7 @@ impl Shop {
     }
 
     /// Takes pieces out of the number (or, below 0, puts them in); says whether there is a number.
-    fn take(
-        &mut self,
-        listing: usize,
-        location: usize,
-        units: i64,
-        now: UtcMs,
-    ) -> bool {
+    fn take(&mut self, listing: usize, location: usize, units: i64, now: UtcMs) -> bool {
         let keeper = self.keeper(listing);
         let committed = if self.settings.kind == ChannelKind::Shopify { units } else { 0 };
         if self.listings[keeper].tracking != Tracking::Tracked {
