@@ -80,7 +80,7 @@ pub fn run(demo: &Demo) -> Result<(), Failure> {
 async fn play(demo: &Demo, home: &Home) -> anyhow::Result<Summary> {
     let out = Out;
     let (config, history) = match &demo.orders {
-        None => (street::made_up(demo.seconds, demo.seed), None),
+        None => (street::made_up(demo.seed), None),
         Some(orders) => {
             let (config, history) = street::recorded(orders, demo.day, demo.seed)?;
             (config, Some((history, f64::from(demo.speed))))
