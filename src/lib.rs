@@ -7,6 +7,8 @@
 //! cli, daemon        -> channels -> domain                I/O; knows neither ledger nor engine
 //! cli                -> sandbox -> referee -> domain      emulated channels and their judge; know none of the above
 //! cli, daemon        -> config -> channels, domain        files to validated values
+//! cli, daemon        -> telemetry -> config               logs
+//! cli                -> daemon, admin, domain             commands start them
 //! ```
 //!
 //! The engine has no sockets and no clock, the ledger is the only module with SQL, the domain has neither.

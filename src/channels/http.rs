@@ -19,7 +19,7 @@ use crate::domain::{CallError, Meter, UtcMs};
 const POOL_IDLE: Duration = Duration::from_secs(20);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// What `Retry-After` may ask for; beyond it the channel is asked again anyway.
-const WAIT_BOUNDS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3600));
+const WAIT_BOUNDS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_hours(1));
 const DETAIL_CHARS: usize = 200;
 
 /// What a request does, which decides what a lost reply means.
@@ -143,7 +143,7 @@ impl Http {
     async fn arrived(&self, response: Response) -> Result<Arrived, String> {
         let kind = header_text(response.headers(), &CONTENT_TYPE).unwrap_or("none");
         if !is_json(kind) {
-            return Err(format!("expected JSON, got content type {}", kind));
+            return Err(format!("expected JSON, got content type {kind}"));
         }
         let headers = response.headers().clone();
         let body = self.body(response).await?;
@@ -252,14 +252,12 @@ fn server_time(headers: &HeaderMap) -> Option<UtcMs> {
 /// `Retry-After` in seconds (`2`, Shopify also `2.0`) or as a date by the server's own clock.
 fn retry_after(headers: &HeaderMap, server_time: Option<UtcMs>) -> Option<Duration> {
     let text = header_text(headers, &RETRY_AFTER)?.trim();
-    let wait = match text.parse::<f64>() {
-        Ok(seconds) => seconds_to_wait(seconds)?,
-        Err(_) => {
-            let now = server_time.unwrap_or_else(|| UtcMs(Utc::now().timestamp_millis()));
-            Duration::from_millis(http_date(text)?.since(now).try_into().unwrap_or(0))
-        }
-    };
-    Some(bounded(wait))
+    if let Ok(seconds) = text.parse() {
+        return seconds_to_wait(seconds);
+    }
+    let now = server_time.unwrap_or_else(|| UtcMs(Utc::now().timestamp_millis()));
+    let wait_ms = http_date(text)?.since(now).try_into().unwrap_or(0);
+    Some(bounded(Duration::from_millis(wait_ms)))
 }
 
 /// A wait told in seconds; `None` where the number is none that a clock could show.

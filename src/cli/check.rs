@@ -6,7 +6,10 @@ use chrono::{SecondsFormat, Utc};
 use clap::Args;
 use serde::Serialize;
 
-use super::{ConfigArg, Failure, Out};
+use super::{
+    ConfigArg, Failure, Out,
+    check_online::{self, OnlineReport},
+};
 use crate::{
     config::{self, Loaded, Secrets},
     domain::{
@@ -18,11 +21,15 @@ use crate::{
 /// Checks the configuration and prints what it comes to.
 ///
 /// Reads the file as the daemon would, without touching the ledger or the network. A mistake is shown with its line
-/// and the cure, and the exit code is 78.
+/// and the cure, and the exit code is 78. With `--online` it also asks each channel who we are there and what it lists,
+/// and says which listings would be managed and which not and why; nothing is written anywhere.
 #[derive(Debug, Args)]
 pub struct Check {
     #[command(flatten)]
     config: ConfigArg,
+    /// Ask the channels as well: credentials, account, what would be managed.
+    #[arg(long)]
+    online: bool,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -33,9 +40,21 @@ pub struct Check {
 /// # Errors
 /// [`Failure::Config`] with everything that is wrong.
 pub fn run(check: &Check) -> Result<(), Failure> {
-    let loaded = check.config.load_with(Secrets::IfHere)?;
-    let report = Report::of(&loaded);
-    if check.json { Ok(Out.json(&report)?) } else { print(&report, &check.config.path.display().to_string()) }
+    let wanted = if check.online { Secrets::Needed } else { Secrets::IfHere };
+    let loaded = check.config.load_with(wanted)?;
+    let mut report = Report::of(&loaded);
+    if check.online {
+        report.online = check_online::ask_all(&loaded)?;
+    }
+    if check.json {
+        Out.json(&report)?;
+    } else {
+        print(&report, &check.config.path.display().to_string())?;
+    }
+    match report.online.iter().filter(|channel| channel.error.is_some()).count() {
+        0 => Ok(()),
+        failed => Err(anyhow::anyhow!("{failed} channels could not be checked online").into()),
+    }
 }
 
 #[derive(Serialize)]
@@ -47,6 +66,8 @@ struct Report {
     overrides: Vec<OverrideReport>,
     bundles: Vec<BundleReport>,
     warnings: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    online: Vec<OnlineReport>,
 }
 
 #[derive(Serialize)]
@@ -105,6 +126,7 @@ impl Report {
                 })
                 .collect(),
             warnings: loaded.warnings.clone(),
+            online: Vec::new(),
         }
     }
 }
@@ -208,7 +230,37 @@ fn print(report: &Report, path: &str) -> Result<(), Failure> {
     for warning in &report.warnings {
         Out.line(format!("\nwarning: {warning}"))?;
     }
-    Ok(())
+    report.online.iter().try_for_each(print_online)
+}
+
+fn print_online(report: &OnlineReport) -> Result<(), Failure> {
+    Out.line("")?;
+    if let Some(error) = &report.error {
+        return Ok(Out.line(format!("{} online: FAILED: {error}", report.channel))?);
+    }
+    Out.line(format!(
+        "{} online: ok, {} ({}), {} listings would be managed, {} not",
+        report.channel,
+        report.name,
+        report.account,
+        report.managed,
+        report.left_alone.len()
+    ))?;
+    for location in &report.locations {
+        Out.line(format!("  location {location}"))?;
+    }
+    for warning in &report.warnings {
+        Out.line(format!("  warning: {warning}"))?;
+    }
+    for near in &report.near {
+        Out.line(format!("  near match: {:?} on the channel, {:?} in the ledger", near.theirs, near.ours))?;
+    }
+    let rows: Vec<_> = report
+        .left_alone
+        .iter()
+        .map(|left| [left.sku.clone(), left.listing.clone(), left.reason.to_owned()])
+        .collect();
+    section(&["NOT MANAGED", "LISTING", "WHY"], &rows)
 }
 
 fn section(heading: &[&str], rows: &[[String; 3]]) -> Result<(), Failure> {

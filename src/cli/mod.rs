@@ -1,10 +1,13 @@
 //! The commands, one file each: parse, ask the layers below, print.
 
 pub mod check;
+mod check_online;
 pub mod config_arg;
 pub mod demo;
+mod online;
 pub mod out;
 pub mod run;
+pub mod sandbox;
 
 use clap::{Parser, Subcommand};
 
@@ -27,6 +30,7 @@ pub enum Command {
     Check(check::Check),
     Demo(demo::Demo),
     Run(run::Run),
+    Sandbox(sandbox::SandboxArgs),
 }
 
 /// Runs one command to its end.
@@ -38,5 +42,6 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Check(check) => check::run(&check),
         Command::Demo(demo) => demo::run(&demo),
         Command::Run(run) => run::run(&run),
+        Command::Sandbox(args) => sandbox::run(args),
     }
 }

@@ -220,7 +220,9 @@ pub struct Diagnostics {
 }
 
 impl Diagnostics {
-    pub(super) fn new(source: &Source, problems: &[Problem]) -> Self {
+    /// In the order of the file.
+    pub(super) fn new(source: &Source, mut problems: Vec<Problem>) -> Self {
+        problems.sort_by_key(|problem| source.span(problem).map_or(0, |span| span.start));
         let shown: Vec<String> = problems.iter().map(|problem| source.show(problem)).collect();
         Self { text: shown.join("\n\n") }
     }

@@ -199,7 +199,8 @@ fn explain(path: &Path, message: &str) -> Problem {
     };
     let expected = match expected {
         "a string" => "text in double quotes",
-        "i64" | "u32" => "a whole number without quotes",
+        "i64" => "a whole number without quotes",
+        "u32" => "a whole number without quotes, 0 or more",
         "f64" => "a number without quotes",
         "a sequence" => "a list",
         "a map" => "a table",
@@ -210,7 +211,12 @@ fn explain(path: &Path, message: &str) -> Problem {
         "channels" => "write [channels.NAME] for each channel".to_owned(),
         _ => format!("write {expected}"),
     };
-    Problem::new(path, format!("wrong type of value: {found}"), expected, cure)
+    let title = if message.starts_with("invalid value") {
+        "this value is out of range".to_owned()
+    } else {
+        format!("wrong type of value: {found}")
+    };
+    Problem::new(path, title, expected, cure)
 }
 
 #[cfg(test)]

@@ -82,7 +82,8 @@ pub fn load(path: &FilePath) -> Result<Loaded, Diagnostics> {
 /// # Errors
 /// [`Diagnostics`] with everything that is wrong.
 pub fn load_with(path: &FilePath, wanted: Secrets) -> Result<Loaded, Diagnostics> {
-    let folder = path.parent().unwrap_or(FilePath::new(""));
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let folder = absolute.parent().unwrap_or(FilePath::new("/"));
     let mut source = read(path)?;
     let env: Vec<(String, String)> = env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
@@ -101,7 +102,7 @@ pub fn next_runs(cadence: &Cadence, now: DateTime<Utc>, count: usize) -> Vec<Dat
 /// The file's text, whatever editor wrote it: a byte order mark and CRLF are dropped.
 fn read(path: &FilePath) -> Result<Source, Diagnostics> {
     let name = path.display().to_string();
-    let fail = |problem| Err(Diagnostics::new(&Source::new(name.clone(), ""), &[problem]));
+    let fail = |problem| Err(Diagnostics::new(&Source::new(name.clone(), ""), vec![problem]));
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) => {
@@ -131,12 +132,12 @@ fn understand(
     env: &[(String, String)],
     find: &dyn Fn(&Place) -> Found,
 ) -> Result<Loaded, Diagnostics> {
-    let raw = layers::read(source, env).map_err(|problem| Diagnostics::new(source, &[problem]))?;
+    let raw = layers::read(source, env).map_err(|problem| Diagnostics::new(source, vec![problem]))?;
     let world = World { folder, now, find, position: &|path| source.position(path) };
     let Checked { settings, connections, addresses, overrides, log, shutdown_grace, problems, warnings } =
         check::check(raw, &world);
     if !problems.is_empty() {
-        return Err(Diagnostics::new(source, &problems));
+        return Err(Diagnostics::new(source, problems));
     }
     let warnings = warnings.iter().map(|warning| source.one_line(warning)).collect();
     Ok(Loaded { settings, connections, addresses, overrides, log, shutdown_grace, warnings })

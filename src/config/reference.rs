@@ -59,6 +59,7 @@ fn with_all_keys() -> String {
 fn the_reference_shows_the_built_in_defaults() {
     let (reference, defaults) = (loaded(&with_all_keys()), loaded(WITHOUT_DEFAULT));
     let lines = |loaded: &Loaded| format!("{loaded:#?}").lines().map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(lines(&reference).len(), lines(&defaults).len());
     for (shown, built_in) in lines(&reference).iter().zip(&lines(&defaults)) {
         assert_eq!(shown, built_in, "config/stockd.toml, then the built-in default");
     }

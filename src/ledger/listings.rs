@@ -309,9 +309,12 @@ impl Reader {
         }
     }
 
+    /// The listing that keeps the number of what a line names: a variation whose stock its parent keeps is the parent's.
     pub(super) fn listing_row(&self, channel: &str, listing_id: &str) -> Result<Option<i64>> {
         self.maybe(
-            "SELECT id FROM listing WHERE channel = ?1 AND listing_id = ?2",
+            "SELECT coalesce(p.id, l.id) FROM listing l LEFT JOIN listing p ON l.writable = 'computed' \
+             AND l.batch_group <> '' AND p.channel = l.channel AND p.listing_id = l.batch_group \
+             WHERE l.channel = ?1 AND l.listing_id = ?2",
             [channel, listing_id],
             |row| row.get(0),
         )

@@ -12,6 +12,8 @@ mod orders;
 mod outbox;
 mod places;
 mod read;
+#[cfg(test)]
+mod tests;
 mod verify;
 
 use std::{
@@ -31,11 +33,12 @@ pub use audit::OrderTotals;
 pub use error::LedgerError;
 pub use listings::{ListingState, ScanEnd};
 pub use movements::{Movement, MovementKind};
-pub use operations::{Incident, Mailbox, Outcome};
+pub use operations::{CountEffect, Incident, Mailbox, Outcome};
 pub use orders::{Ingested, OwnSale};
 pub use outbox::{NewPush, OpenRequest, PushState, Sent};
 pub use places::{Comparison, ComponentStock, PlaceId, PlaceRow};
 pub use read::*;
+pub use verify::{Check, Depth, Invariant, Problem, VerifyReport};
 
 /// The schema this program writes.
 pub const SCHEMA_VERSION: i64 = 1;
@@ -161,7 +164,9 @@ impl Reader {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let conn = Connection::open_with_flags(path, flags).map_err(|e| LedgerError::unusable(path, &e))?;
         prepare_connection(&conn).map_err(|e| LedgerError::unusable(path, &e))?;
-        check_version(&conn, path)?;
+        if check_version(&conn, path)? == 0 {
+            return Err(not_a_ledger(path));
+        }
         Ok(Self { conn })
     }
 
@@ -208,10 +213,19 @@ impl Reader {
     }
 }
 
+/// How often and how far apart the lock is tried for: others hold it for a moment to see whether it is taken.
+const LOCK_TRIES: u32 = 5;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
+
+fn lock_path(path: &Path) -> PathBuf {
+    let mut lock = path.as_os_str().to_owned();
+    lock.push(".lock");
+    lock.into()
+}
+
 /// Takes the lock that keeps a second writer out. It goes with the process, however that ends.
 fn lock_beside(path: &Path) -> Result<File> {
-    let mut lock_path = path.as_os_str().to_owned();
-    lock_path.push(".lock");
+    let lock_path = lock_path(path);
     let unusable = |detail: String| LedgerError::Unusable { path: path.to_owned(), detail };
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).map_err(|e| unusable(format!("can't make its folder: {e}")))?;
@@ -221,12 +235,22 @@ fn lock_beside(path: &Path) -> Result<File> {
         .truncate(false)
         .write(true)
         .open(&lock_path)
-        .map_err(|e| unusable(format!("can't open {}: {e}", Path::new(&lock_path).display())))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(LedgerError::Locked(path.to_owned())),
-        Err(TryLockError::Error(e)) => Err(unusable(format!("can't lock it: {e}"))),
+        .map_err(|e| unusable(format!("can't open {}: {e}", lock_path.display())))?;
+    for attempt in 1.. {
+        match lock.try_lock() {
+            Ok(()) => break,
+            Err(TryLockError::WouldBlock) if attempt < LOCK_TRIES => std::thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::WouldBlock) => return Err(LedgerError::Locked(path.to_owned())),
+            Err(TryLockError::Error(e)) => return Err(unusable(format!("can't lock it: {e}"))),
+        }
     }
+    Ok(lock)
+}
+
+/// Whether a program has the ledger open for writing right now.
+pub fn writer_is_running(path: &Path) -> bool {
+    File::open(lock_path(path))
+        .is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
 fn prepare_connection(conn: &Connection) -> rusqlite::Result<()> {
@@ -246,8 +270,19 @@ fn check_version(conn: &Connection, path: &Path) -> Result<i64> {
     Ok(version)
 }
 
+fn not_a_ledger(path: &Path) -> LedgerError {
+    LedgerError::Unusable {
+        path: path.to_owned(),
+        detail: "it is not a ledger of stockd; name another file".into(),
+    }
+}
+
 fn migrate(conn: &mut Connection, path: &Path) -> Result<()> {
     let version = check_version(conn, path)?;
+    let tables: i64 = conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if version == 0 && tables > 0 {
+        return Err(not_a_ledger(path));
+    }
     for (step, sql) in SCHEMA.iter().enumerate() {
         let target = i64::try_from(step + 1).unwrap_or(i64::MAX);
         if target > version {

@@ -1,6 +1,7 @@
 //! What people ask of the ledger, and what it notes for them.
 
 use rusqlite::params;
+use serde::Serialize;
 
 use super::{Ledger, LedgerError, Movement, MovementKind, Reader, Result};
 use crate::domain::{
@@ -91,6 +92,14 @@ impl Ledger {
         if let Some(row) = rows.iter().find(|row| row.counted_at > at.plus_ms(60_000)) {
             return Ok(Err(format!("{} was counted in the future, at {}", row.sku, row.counted_at)));
         }
+        for row in rows {
+            if let Some(later) = self.counted_later(row)? {
+                return Ok(Err(format!(
+                    "{} at {} was counted again at {later}, after this count of {}",
+                    row.sku, row.location, row.counted_at
+                )));
+            }
+        }
         let mut done = Outcome::default();
         let mut changed = 0;
         for row in rows {
@@ -114,21 +123,7 @@ impl Ledger {
              ON CONFLICT DO UPDATE SET counted_at = ?3, basis = ?4, quantity = ?5",
             &[&sku, &location, &row.counted_at, &row.basis.name(), &row.quantity],
         )?;
-        let (on_hand, committed): (Units, Units) = self.one(
-            "SELECT on_hand, committed FROM stock WHERE sku = ?1 AND location = ?2",
-            [sku, location],
-            |r| Ok((r.get(0)?, r.get(1)?)),
-        )?;
-        let (moved_on_hand, moved_committed): (Units, Units) = self.one(
-            "SELECT coalesce(sum(on_hand_delta), 0), coalesce(sum(committed_delta), 0) FROM movement \
-             WHERE sku = ?1 AND location = ?2 AND effective_at > ?3",
-            params![sku, location, row.counted_at],
-            |r| Ok((r.get(0)?, r.get(1)?)),
-        )?;
-        let delta = match row.basis {
-            CountBasis::OnHand => row.quantity + moved_on_hand - on_hand,
-            CountBasis::Available => row.quantity + moved_on_hand - moved_committed - (on_hand - committed),
-        };
+        let delta = self.count_effect(row)?.delta;
         self.move_stock(&Movement {
             at,
             effective_at: row.counted_at,
@@ -384,7 +379,56 @@ fn ask_on(reader: &Reader, at: UtcMs, operation: &Operation) -> Result<i64> {
     )
 }
 
+/// What a count would do to the stock of its SKU at its location.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct CountEffect {
+    /// On hand before.
+    pub on_hand: Units,
+    /// Committed, which a count leaves alone.
+    pub committed: Units,
+    /// By how much on hand would change.
+    pub delta: Units,
+}
+
 impl Reader {
+    /// Works out what a count does: its quantity as of `counted_at`, and everything that has moved since on top.
+    ///
+    /// # Errors
+    /// [`LedgerError::Sqlite`].
+    pub fn count_effect(&self, row: &CountRow) -> Result<CountEffect> {
+        let (sku, location) = (row.sku.as_str(), row.location.as_str());
+        let (on_hand, committed): (Units, Units) = self
+            .maybe(
+                "SELECT on_hand, committed FROM stock WHERE sku = ?1 AND location = ?2",
+                [sku, location],
+                |r| Ok((r.get(0)?, r.get(1)?)),
+            )?
+            .unwrap_or_default();
+        let (moved_on_hand, moved_committed): (Units, Units) = self.one(
+            "SELECT coalesce(sum(on_hand_delta), 0), coalesce(sum(committed_delta), 0) FROM movement \
+             WHERE sku = ?1 AND location = ?2 AND effective_at > ?3",
+            params![sku, location, row.counted_at],
+            |r| Ok((r.get(0)?, r.get(1)?)),
+        )?;
+        let delta = match row.basis {
+            CountBasis::OnHand => row.quantity + moved_on_hand - on_hand,
+            CountBasis::Available => row.quantity + moved_on_hand - moved_committed - (on_hand - committed),
+        };
+        Ok(CountEffect { on_hand, committed, delta })
+    }
+
+    /// When the SKU was counted there after this count, which then says nothing new.
+    ///
+    /// # Errors
+    /// [`LedgerError::Sqlite`].
+    pub fn counted_later(&self, row: &CountRow) -> Result<Option<UtcMs>> {
+        self.maybe(
+            "SELECT counted_at FROM counted WHERE sku = ?1 AND location = ?2 AND counted_at > ?3",
+            params![row.sku.as_str(), row.location.as_str(), row.counted_at],
+            |r| r.get(0),
+        )
+    }
+
     /// Requests that wait for an answer, oldest first; a text that can't be read comes as `Err`.
     ///
     /// # Errors

@@ -315,7 +315,7 @@ impl Ledger {
                 mover.go(MovementKind::Opening, on_hand, Units::ZERO, context.order.created_at)?;
                 mover.go(MovementKind::Order, Units::ZERO, committed, context.order.created_at)?;
             } else {
-                mover.difference(units, LineNet::default(), net)?;
+                mover.difference(units, LineNet::default(), net, context.order.created_at)?;
             }
             done.skus.push(sku.clone());
         }
@@ -342,7 +342,12 @@ impl Ledger {
                  WHERE line = ?1 AND sku = ?2",
                 &[&id, &sku.as_str(), &units.times(new.on_hand()), &units.times(new.open())],
             )?;
-            Mover { ledger: self, context, sku: &sku, location: &location }.difference(units, old, new)?;
+            Mover { ledger: self, context, sku: &sku, location: &location }.difference(
+                units,
+                old,
+                new,
+                context.order.updated_at,
+            )?;
             done.skus.push(sku);
         }
         Ok(())
@@ -436,11 +441,12 @@ impl Mover<'_> {
         })
     }
 
-    fn difference(&self, units: Units, old: LineNet, new: LineNet) -> Result<()> {
+    /// `ordered_at` is when the units more (or fewer) were ordered: with the order, or by its last change.
+    fn difference(&self, units: Units, old: LineNet, new: LineNet, ordered_at: UtcMs) -> Result<()> {
         let times = |quantity: Units| units.times(quantity);
-        let (created, updated) = (self.context.order.created_at, self.context.order.updated_at);
+        let updated = self.context.order.updated_at;
         let shipped = times(new.shipped - old.shipped);
-        self.go(MovementKind::Order, Units::ZERO, times(new.ordered - old.ordered), created)?;
+        self.go(MovementKind::Order, Units::ZERO, times(new.ordered - old.ordered), ordered_at)?;
         self.go(MovementKind::Cancel, Units::ZERO, -times(new.cancelled - old.cancelled), updated)?;
         self.go(MovementKind::Ship, -shipped, -shipped, updated)?;
         self.go(MovementKind::Return, times(new.restocked - old.restocked), Units::ZERO, updated)

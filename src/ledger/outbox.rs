@@ -126,7 +126,7 @@ impl Ledger {
         landed: Sent,
         exact: bool,
     ) -> Result<()> {
-        let value: Units = self.end_push(request, place, PushState::Applied, None)?;
+        let Some(value) = self.end_push(request, place, PushState::Applied, None)? else { return Ok(()) };
         // Sales that came in meanwhile surely followed an exact write; an absolute one may have erased them.
         self.run(
             "UPDATE listing_stock SET \
@@ -152,7 +152,9 @@ impl Ledger {
         state: PushState,
         detail: &str,
     ) -> Result<()> {
-        self.end_push(request, place, state, Some(detail))?;
+        if self.end_push(request, place, state, Some(detail))?.is_none() {
+            return Ok(());
+        }
         self.run(
             "UPDATE listing_stock SET request = NULL, flight_sold = 0, flight_back = 0, needs_read = needs_read OR ?3 \
              WHERE id = ?1 AND request = ?2",
@@ -161,15 +163,18 @@ impl Ledger {
         Ok(())
     }
 
+    /// Gives the value of the push; `None` where it is settled already: a whole request is repeated, also for the
+    /// sake of one row.
     fn end_push(
         &self,
         request: i64,
         place: PlaceId,
         state: PushState,
         detail: Option<&str>,
-    ) -> Result<Units> {
-        self.one(
-            "UPDATE push SET state = ?3, detail = ?4 WHERE request = ?1 AND place = ?2 RETURNING value",
+    ) -> Result<Option<Units>> {
+        self.maybe(
+            "UPDATE push SET state = ?3, detail = ?4 WHERE request = ?1 AND place = ?2 \
+             AND state IN ('prepared', 'unknown') RETURNING value",
             params![request, place.0, state.name(), detail],
             |row| row.get(0),
         )
@@ -180,7 +185,9 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError::Sqlite`].
     pub fn mark_unknown(&self, request: i64, place: PlaceId, detail: &str) -> Result<()> {
-        let value: Units = self.end_push(request, place, PushState::Unknown, Some(detail))?;
+        let Some(value) = self.end_push(request, place, PushState::Unknown, Some(detail))? else {
+            return Ok(());
+        };
         self.run("UPDATE request SET state = 'unknown', attempts = attempts + 1 WHERE id = ?1", &[&request])?;
         self.run(
             "UPDATE listing_stock SET expected = max(coalesce(expected, 0), ?3 + flight_back) \
@@ -196,11 +203,15 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError::Sqlite`].
     pub fn settle_by_read(&self, request: i64, place: PlaceId, shown: Units) -> Result<()> {
-        let value: Units = self.end_push(request, place, PushState::Applied, None)?;
-        if value != shown {
-            let detail = format!("outcome unknown; a later read showed {shown}");
-            self.end_push(request, place, PushState::Rejected, Some(&detail))?;
-        }
+        let value: Units = self.one(
+            "SELECT value FROM push WHERE request = ?1 AND place = ?2",
+            params![request, place.0],
+            |row| row.get(0),
+        )?;
+        let detail = format!("outcome unknown; a later read showed {shown}");
+        let (state, detail) =
+            if value == shown { (PushState::Applied, None) } else { (PushState::Rejected, Some(&*detail)) };
+        self.end_push(request, place, state, detail)?;
         self.run(
             "UPDATE listing_stock SET request = NULL, flight_sold = 0, flight_back = 0 WHERE id = ?1 AND request = ?2",
             &[&place.0, &request],

@@ -1,10 +1,24 @@
-//! What people read: pauses, brakes, stock, history.
+//! What people read: pauses, brakes, stock, history, oversells, how each channel does.
+
+mod channels;
+mod history;
+mod listings;
+mod oversold;
+mod stock;
+
+use serde::Serialize;
+
+pub use channels::{ChannelRow, IncidentRow, OpenWrites, Quarantined, Totals};
+pub use history::HistoryRow;
+pub use listings::{ListingRow, PushRow, ShadowRow};
+pub use oversold::{OpenLine, Oversold};
+pub use stock::StockRow;
 
 use super::{Reader, Result};
 use crate::domain::{ChannelId, UtcMs};
 
 /// A pause in force.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Pause {
     /// The channel.
     pub channel: ChannelId,
@@ -19,7 +33,7 @@ pub struct Pause {
 }
 
 /// A brake, engaged or released.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Brake {
     /// The channel.
     pub channel: ChannelId,

@@ -9,7 +9,7 @@ use super::{
     MAX_PAGES, Shopify, gid,
     graphql::{Connection, odd},
     numeric,
-    orders::Walk,
+    walk::Walk,
 };
 use crate::domain::listing::Writable;
 use crate::{

@@ -4,6 +4,7 @@ mod graphql;
 mod listings;
 mod net;
 mod orders;
+mod walk;
 mod write;
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
