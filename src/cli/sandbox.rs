@@ -81,7 +81,8 @@ pub struct SandboxArgs {
 
 fn shop(text: &str) -> Result<ShopSettings, String> {
     let (name, kind) = text.split_once(':').ok_or("expected NAME:KIND")?;
-    if name.is_empty() || !name.bytes().all(|it| it.is_ascii_lowercase() || it.is_ascii_digit() || it == b'_') {
+    if name.is_empty() || !name.bytes().all(|it| it.is_ascii_lowercase() || it.is_ascii_digit() || it == b'_')
+    {
         return Err("a name is made of a-z, 0-9 and _".to_owned());
     }
     let kind = ChannelKind::ALL.into_iter().find(|it| it.name() == kind);
@@ -110,8 +111,7 @@ async fn serve(args: SandboxArgs) -> Result<(), Failure> {
         shop.order_delay_ms = args.order_delay;
         shop.latency_ms = args.latency;
     }
-    let demand =
-        (args.orders_per_minute > 0.0).then(|| Demand::even(shops.len(), args.orders_per_minute));
+    let demand = (args.orders_per_minute > 0.0).then(|| Demand::even(shops.len(), args.orders_per_minute));
     let config = SandboxConfig {
         port: args.port,
         seed: args.seed,
@@ -184,16 +184,24 @@ fn write_config(
         let mut secret = |key: &str, value: &str| {
             let file = folder.join(format!("{name}.{key}"));
             write_secret(&file, value)?;
-            anyhow::Ok(format!("{key} = {{ file = {} }}\n", toml::Value::from(file.to_string_lossy().as_ref())))
+            anyhow::Ok(format!(
+                "{key} = {{ file = {} }}\n",
+                toml::Value::from(file.to_string_lossy().as_ref())
+            ))
         };
         let kind = shop.kind.name();
         let _ = write!(text, "\n[channels.{name}]\nkind = \"{kind}\"\nmode = \"push\"\n");
-        let _ = write!(text, "url = \"{}\"\norders = {{ every = \"2s\", overlap = \"1m\" }}\n", sandbox.base_url(name));
+        let _ = write!(
+            text,
+            "url = \"{}\"\norders = {{ every = \"2s\", overlap = \"1m\" }}\n",
+            sandbox.base_url(name)
+        );
         match shop.kind {
             ChannelKind::Shopify => {
                 text += &secret("token", &shop.key)?;
                 let (maximum, restore) = shop.points;
-                let _ = writeln!(text, "points = {{ maximum = {maximum:?}, restore_per_second = {restore:?} }}");
+                let _ =
+                    writeln!(text, "points = {{ maximum = {maximum:?}, restore_per_second = {restore:?} }}");
             }
             ChannelKind::Woocommerce => {
                 text += &secret("key", &shop.key)?;

@@ -111,8 +111,8 @@ impl Stage<'_> {
             bail!("the daemon ended by itself with {status}:\n{}", self.home.log_end());
         }
         for Delivery { sku, units, .. } in self.sandbox.with_world(World::take_deliveries) {
-            let units = format!("+{units}");
-            let words = ["stock", "adjust", sku.as_str(), &units, "--reason", "delivery"];
+            let units = units.to_string();
+            let words = ["stock", "adjust", sku.as_str(), &units, "--receipt", "--reason", "delivery"];
             self.home.run(words.map(OsStr::new)).await?;
         }
         let channels = self.channels();
