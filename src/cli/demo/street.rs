@@ -14,7 +14,7 @@ use crate::{
 /// How many SKUs the made-up shops sell.
 const SKUS: usize = 200;
 /// Orders per minute and shop, so that a minute has well over a hundred of each.
-const ORDERS_PER_MINUTE: f64 = 150.0;
+const ORDERS_PER_MINUTE: f64 = 180.0;
 /// How many orders bring a delivery with them.
 const DELIVERIES: f64 = 0.02;
 /// What the host of the WooCommerce shop bears: calls per second, calls at once.
