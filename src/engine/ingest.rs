@@ -200,6 +200,8 @@ impl Engine {
         if let Some(problem) = &end.partial {
             return self.incident(now, "scan.partial", &id, None, &format!("not believed: {problem}"));
         }
+        let booked = self.ledger.retry_quarantined(now.utc, &self.settings)?;
+        self.mark_skus(now, &booked, Cause::Order)?;
         self.count_managed(at)?;
         self.mark_channel(now, at)
     }
@@ -232,16 +234,15 @@ impl Engine {
         }
         let lapses_at = heard.now.utc.plus_ms(channel.lapse_ms());
         let id = channel.settings.id.clone();
-        let told = self.ledger.compare(&row, quantity, heard.from, heard.now.utc, lapses_at)?;
+        let compared = self.ledger.compare(&row, quantity, heard.from, heard.now.utc, lapses_at)?;
         let managed = row.state == crate::ledger::ListingState::Managed;
-        match told {
+        match compared.told {
             Comparison::Equal | Comparison::First => {}
             Comparison::Missing(units) => {
                 let detail = format!("shows {quantity}, {units} fewer than known sales explain: held back");
                 let notice = Notice::new(Level::Debug, "shadow.held", detail);
                 self.notices.push(notice.on(&id).sku(&row.channel_sku).count(units.get()));
                 self.channels[at].second_looks.insert((heard.now.mono + SECOND_LOOK, place));
-                self.mark_skus(heard.now, &self.ledger.component_skus(row.listing)?, Cause::Order)?;
             }
             Comparison::Surplus(units) if managed => {
                 let detail = format!("shows {quantity}, {units} more than expected");
@@ -250,7 +251,10 @@ impl Engine {
             }
             Comparison::Surplus(_) => {}
         }
-        if !matches!(told, Comparison::Equal) && managed {
+        if compared.shadow_changed {
+            self.mark_skus(heard.now, &self.ledger.component_skus(row.listing)?, Cause::Order)?;
+        }
+        if managed && compared.told != Comparison::Equal {
             self.mark_on(heard.now, at, place, Cause::Other)?;
         }
         Ok(Some((place, true)))

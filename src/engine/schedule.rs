@@ -225,8 +225,11 @@ fn next_work(channel: &Channel, now: Now, ready: bool) -> Option<Work> {
         }
     }
     if !channel.scanned {
-        return (!channel.scan_in_flight && (channel.scan.is_some() || due(channel.next_scan)))
-            .then_some(Work::Scan);
+        // What was sold while nobody looked is known before the numbers are compared.
+        return (channel.polled
+            && !channel.scan_in_flight
+            && (channel.scan.is_some() || due(channel.next_scan)))
+        .then_some(Work::Scan);
     }
     if let Some(which) = channel.unsettled.iter().position(|u| !u.busy && u.due <= now.mono) {
         return Some(Work::Settle(which));

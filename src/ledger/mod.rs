@@ -36,7 +36,7 @@ pub use movements::{Movement, MovementKind};
 pub use operations::{CountEffect, Incident, Mailbox, Outcome};
 pub use orders::{Ingested, OwnSale};
 pub use outbox::{NewPush, OpenRequest, PushState, Sent};
-pub use places::{Comparison, ComponentStock, PlaceId, PlaceRow};
+pub use places::{Compared, Comparison, ComponentStock, PlaceId, PlaceRow};
 pub use read::*;
 pub use verify::{Check, Depth, Invariant, Problem, VerifyReport};
 

@@ -260,19 +260,20 @@ impl Ledger {
         line: i64,
         sku: Option<&Sku>,
     ) -> Result<Option<Vec<Sku>>> {
-        let (channel, channel_sku): (String, Option<String>) =
-            self.one("SELECT channel, channel_sku FROM order_line WHERE id = ?1", [line], |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })?;
+        let (channel, listing, channel_sku): (String, Option<String>, Option<String>) = self.one(
+            "SELECT channel, listing_id, channel_sku FROM order_line WHERE id = ?1",
+            [line],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+        )?;
         let Some(channel) = find_channel(settings, &channel) else { return Ok(None) };
         let components = match sku {
             Some(sku) if self.knows(sku.as_str())? => {
                 Some(vec![Component { sku: sku.clone(), units: Units::ONE }])
             }
             Some(_) => None,
-            None => {
-                self.components_of_sku(settings, &channel.id, channel_sku.as_deref().unwrap_or_default())?
-            }
+            None => self
+                .components_of_line(settings, &channel.id, listing.as_deref(), channel_sku.as_deref())?
+                .ok(),
         };
         match components {
             Some(components) => self.apply_quarantined(settings, channel, at, line, &components).map(Some),
@@ -280,8 +281,11 @@ impl Ledger {
         }
     }
 
-    /// Books every quarantined line whose SKU is known by now.
-    fn retry_quarantined(&self, at: UtcMs, settings: &Settings) -> Result<Vec<Sku>> {
+    /// Books every quarantined line whose listing or SKU is known by now. Gives the SKUs that moved.
+    ///
+    /// # Errors
+    /// [`LedgerError::Sqlite`].
+    pub fn retry_quarantined(&self, at: UtcMs, settings: &Settings) -> Result<Vec<Sku>> {
         let lines: Vec<i64> = self.all("SELECT line FROM quarantine ORDER BY id", [], |row| row.get(0))?;
         let mut skus = Vec::new();
         for line in lines {

@@ -7,7 +7,7 @@ use rusqlite::params;
 
 use super::{Ledger, Movement, MovementKind, Reader, Result};
 use crate::domain::{
-    ChannelLocation, ChannelSettings, Component, CountBasis, LineNet, LineSnapshot, LocationId,
+    ChannelId, ChannelLocation, ChannelSettings, Component, CountBasis, LineNet, LineSnapshot, LocationId,
     OrderSnapshot, Settings, Sku, Units, UtcMs,
 };
 
@@ -212,7 +212,10 @@ impl Ledger {
         if held == Units::ZERO {
             return Ok(());
         }
-        if let Some(listing) = self.listing_of_line(context.channel.id.as_str(), line)? {
+        let named = line.listing.as_ref().map(crate::domain::ListingId::as_str);
+        if let Some(listing) =
+            self.listing_of_line(context.channel.id.as_str(), named, line.channel_sku.as_deref())?
+        {
             let at = if held > Units::ZERO { context.order.created_at } else { context.order.updated_at };
             done.own.push(OwnSale { listing, location: line.location.clone(), held, at });
         }
@@ -233,7 +236,9 @@ impl Ledger {
             self.run("DELETE FROM order_line WHERE id = ?1", &[&id])?;
             return Ok(());
         }
-        let components = match self.components_of_line(context, line)? {
+        let listing = line.listing.as_ref().map(crate::domain::ListingId::as_str);
+        let sku = line.channel_sku.as_deref();
+        let components = match self.components_of_line(context.settings, &context.channel.id, listing, sku)? {
             Ok(components) => components,
             Err(reason) => {
                 self.run("UPDATE order_line SET state = 'quarantined' WHERE id = ?1", &[&id])?;
@@ -383,34 +388,42 @@ impl Ledger {
         })
     }
 
-    fn components_of_line(
+    /// What a line sold: the parts of its listing, else what its SKU stands for; `Err` says why neither is known.
+    pub(super) fn components_of_line(
         &self,
-        context: &Context<'_>,
-        line: &LineSnapshot,
+        settings: &Settings,
+        channel: &ChannelId,
+        listing: Option<&str>,
+        channel_sku: Option<&str>,
     ) -> Result<std::result::Result<Vec<Component>, String>> {
-        if let Some(listing) = self.listing_of_line(context.channel.id.as_str(), line)? {
+        if let Some(listing) = self.listing_of_line(channel.as_str(), listing, channel_sku)? {
             let components = self.components(listing)?;
             if !components.is_empty() {
                 return Ok(Ok(components));
             }
         }
-        let Some(text) = line.channel_sku.as_deref().filter(|text| !text.is_empty()) else {
+        let Some(text) = channel_sku.filter(|text| !text.is_empty()) else {
             return Ok(Err("the line has no SKU and its listing is not known".into()));
         };
-        self.components_of_sku(context.settings, &context.channel.id, text).map(|found| {
+        self.components_of_sku(settings, channel, text).map(|found| {
             found.ok_or_else(|| {
                 format!("SKU {text:?} is not in the ledger; import its stock or resolve the line")
             })
         })
     }
 
-    fn listing_of_line(&self, channel: &str, line: &LineSnapshot) -> Result<Option<i64>> {
-        if let Some(listing) = &line.listing
-            && let Some(id) = self.listing_row(channel, listing.as_str())?
+    fn listing_of_line(
+        &self,
+        channel: &str,
+        listing: Option<&str>,
+        channel_sku: Option<&str>,
+    ) -> Result<Option<i64>> {
+        if let Some(listing) = listing
+            && let Some(id) = self.listing_row(channel, listing)?
         {
             return Ok(Some(id));
         }
-        match line.channel_sku.as_deref() {
+        match channel_sku {
             Some(sku) => self.only_listing_with_sku(channel, sku),
             None => Ok(None),
         }

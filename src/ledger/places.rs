@@ -76,6 +76,15 @@ impl ComponentStock {
     }
 }
 
+/// What a read of a place's number led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Compared {
+    /// What it told.
+    pub told: Comparison,
+    /// Whether the place's shadow changed, and with it what every listing of its SKUs may show.
+    pub shadow_changed: bool,
+}
+
 /// What a read of a place's number told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Comparison {
@@ -225,26 +234,31 @@ impl Ledger {
         read_at: UtcMs,
         at: UtcMs,
         lapses_at: UtcMs,
-    ) -> Result<Comparison> {
+    ) -> Result<Compared> {
         let open = self.open_shadow(row.id)?;
         let unexplained = row.expected.map(|expected| expected + open - quantity);
         let known = row.expected == Some(quantity) && row.observed == Some(quantity) && !row.needs_read;
         if known && open == unexplained.unwrap_or_default().at_least_zero() {
-            return Ok(Comparison::Equal);
+            return Ok(Compared { told: Comparison::Equal, shadow_changed: false });
         }
         self.run(
             "UPDATE listing_stock SET expected = ?2, expected_at = ?3, slack = 0, observed = ?2, observed_at = ?4, \
              needs_read = 0 WHERE id = ?1",
             &[&row.id.0, &quantity, &at, &read_at],
         )?;
-        let Some(unexplained) = unexplained else { return Ok(Comparison::First) };
-        self.replace_open_shadow(row.id, unexplained.at_least_zero(), read_at, lapses_at)?;
-        Ok(match unexplained {
-            Units::ZERO => Comparison::Equal,
-            missing if missing == open => Comparison::Equal,
-            missing if missing > Units::ZERO => Comparison::Missing(missing),
-            surplus => Comparison::Surplus(-surplus),
-        })
+        let Some(unexplained) = unexplained else {
+            return Ok(Compared { told: Comparison::First, shadow_changed: false });
+        };
+        let missing = unexplained.at_least_zero();
+        self.replace_open_shadow(row.id, missing, read_at, lapses_at)?;
+        let told = if unexplained < Units::ZERO {
+            Comparison::Surplus(-unexplained)
+        } else if missing > open {
+            Comparison::Missing(missing)
+        } else {
+            Comparison::Equal
+        };
+        Ok(Compared { told, shadow_changed: missing != open })
     }
 
     /// The last comparison of a landing interval counts; what was missing before keeps its deadline.
@@ -279,18 +293,19 @@ impl Ledger {
     /// [`super::LedgerError::Sqlite`].
     pub fn own_sale(&self, channel: &ChannelSettings, sale: &OwnSale) -> Result<Option<PlaceId>> {
         let Some(place) = self.place_of_sale(channel, sale)? else { return Ok(None) };
-        let (landed_from, landed_to, in_flight): (UtcMs, UtcMs, bool) = self.one(
-            "SELECT landed_from, landed_to, request IS NOT NULL FROM listing_stock WHERE id = ?1",
+        let (landed_from, landed_to, read_at, in_flight): (UtcMs, UtcMs, Option<UtcMs>, bool) = self.one(
+            "SELECT landed_from, landed_to, observed_at, request IS NOT NULL FROM listing_stock WHERE id = ?1",
             [place.0],
-            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
         )?;
         let step = channel.capabilities.time_step_ms;
         let ended_by = |instant: UtcMs| sale.at.plus_ms(step) <= instant;
         let mut held = sale.held;
         if held > Units::ZERO {
-            held = self.explain(place, held, sale.at.plus_ms(step), false)?;
+            held = self.explain(place, held, sale.at.plus_ms(step))?;
         }
-        if held == Units::ZERO {
+        if held == Units::ZERO || read_at.is_some_and(ended_by) {
+            // The last read saw it already: what is believed to be shown rests on that read.
             return Ok(Some(place));
         }
         if in_flight {
@@ -313,19 +328,16 @@ impl Ledger {
             )?;
             return Ok(Some(place));
         }
-        if held > Units::ZERO {
-            held = self.explain(place, held, sale.at.plus_ms(step), true)?;
-        }
         self.run("UPDATE listing_stock SET expected = expected - ?2 WHERE id = ?1", &[&place.0, &held])?;
         Ok(Some(place))
     }
 
     /// Lets a sale made before `sold_by` explain shadows that were read after it, the earliest read first. Gives what
     /// is left of the sale.
-    fn explain(&self, place: PlaceId, units: Units, sold_by: UtcMs, open: bool) -> Result<Units> {
+    fn explain(&self, place: PlaceId, units: Units, sold_by: UtcMs) -> Result<Units> {
         let shadows: Vec<(i64, Units)> = self.all(
-            "SELECT id, units FROM shadow WHERE place = ?1 AND open = ?2 AND read_at >= ?3 ORDER BY read_at, id",
-            params![place.0, open, sold_by],
+            "SELECT id, units FROM shadow WHERE place = ?1 AND read_at >= ?2 ORDER BY read_at, id",
+            params![place.0, sold_by],
             |row| Ok((row.get(0)?, row.get(1)?)),
         )?;
         let mut left = units;

@@ -119,6 +119,7 @@ impl Book {
         self.write(|ledger| {
             ledger.compare(&row, Units::of(quantity), UtcMs(at), UtcMs(at), UtcMs(at + 10_000))
         })
+        .told
     }
 
     /// Records a push as the engine would: the target of the place, from its stock of now.
