@@ -1,13 +1,24 @@
 //! The commands, one file each: parse, ask the layers below, print.
 
+pub mod ask;
 pub mod check;
 mod check_online;
 pub mod config_arg;
 pub mod demo;
+pub mod explain;
+pub mod history;
 mod online;
 pub mod out;
+pub mod oversells;
+pub mod pause;
+pub mod plan;
+pub mod quarantine;
 pub mod run;
 pub mod sandbox;
+pub mod select;
+pub mod status;
+pub mod stock;
+pub mod verify;
 
 use clap::{Parser, Subcommand};
 
@@ -31,6 +42,17 @@ pub enum Command {
     Demo(demo::Demo),
     Run(run::Run),
     Sandbox(sandbox::SandboxArgs),
+    Plan(plan::Plan),
+    Explain(explain::Explain),
+    Status(status::Status),
+    History(history::History),
+    Oversells(oversells::Oversells),
+    Stock(stock::Stock),
+    Pause(pause::Pause),
+    Resume(pause::Resume),
+    Release(pause::Release),
+    Quarantine(quarantine::Quarantine),
+    Verify(verify::Verify),
 }
 
 /// Runs one command to its end.
@@ -43,5 +65,16 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Demo(demo) => demo::run(&demo),
         Command::Run(run) => run::run(&run),
         Command::Sandbox(args) => sandbox::run(args),
+        Command::Plan(plan) => plan::run(&plan),
+        Command::Explain(explain) => explain::run(&explain),
+        Command::Status(status) => status::run(&status),
+        Command::History(history) => history::run(&history),
+        Command::Oversells(oversells) => oversells::run(&oversells),
+        Command::Stock(stock) => stock::run(&stock),
+        Command::Pause(pause) => pause::pause(&pause),
+        Command::Resume(resume) => pause::resume(&resume),
+        Command::Release(release) => pause::release(&release),
+        Command::Quarantine(quarantine) => quarantine::run(&quarantine),
+        Command::Verify(verify) => verify::run(&verify),
     }
 }

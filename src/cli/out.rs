@@ -5,6 +5,8 @@ use std::io::{self, IsTerminal, Write};
 use comfy_table::{Table, presets};
 use serde::Serialize;
 
+use crate::ledger::LedgerError;
+
 /// Why a command ends with an exit code other than 0.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
@@ -36,6 +38,12 @@ impl Failure {
 
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl From<LedgerError> for Failure {
+    fn from(error: LedgerError) -> Self {
         Self::Failed(error.into())
     }
 }
