@@ -5,6 +5,7 @@ pub mod ask;
 pub mod check;
 mod check_online;
 pub mod config_arg;
+pub mod demo;
 pub mod explain;
 pub mod history;
 mod online;
@@ -40,7 +41,9 @@ pub struct Cli {
 pub enum Command {
     Adopt(adopt::Adopt),
     Check(check::Check),
+    Demo(demo::Demo),
     Run(run::Run),
+    Sandbox(sandbox::SandboxArgs),
     Plan(plan::Plan),
     Explain(explain::Explain),
     Status(status::Status),
@@ -63,7 +66,9 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Adopt(adopt) => adopt::run(&adopt),
         Command::Check(check) => check::run(&check),
+        Command::Demo(demo) => demo::run(&demo),
         Command::Run(run) => run::run(&run),
+        Command::Sandbox(args) => sandbox::run(args),
         Command::Plan(plan) => plan::run(&plan),
         Command::Explain(explain) => explain::run(&explain),
         Command::Status(status) => status::run(&status),

@@ -3,6 +3,7 @@
 //! One program writes ([`Ledger`], kept single by a lock beside the file), any number read ([`Reader`]). Everything
 //! between [`Ledger::begin`] and [`Ledger::commit`] happens or doesn't.
 
+mod audit;
 mod error;
 mod listings;
 mod movements;
@@ -28,6 +29,7 @@ use rusqlite::{
     types::ToSql,
 };
 
+pub use audit::OrderTotals;
 pub use error::LedgerError;
 pub use listings::{ListingState, ScanEnd};
 pub use movements::{Movement, MovementKind};

@@ -147,6 +147,7 @@ impl Scope<'_> {
                 Ok(self.some(Some(Thing::Location(location))))
             }
             "createdAt" | "updatedAt" => leaf(parcel.at.rfc3339_seconds()),
+            "order" => Ok(self.some(Some(Thing::Order(Arc::clone(order))))),
             "fulfillmentLineItems" => {
                 let lines = parcel.lines.iter().enumerate();
                 let page = lines
@@ -171,6 +172,7 @@ impl Scope<'_> {
             "legacyResourceId" => leaf(refund.id.to_string()),
             "note" => leaf(&refund.reason),
             "createdAt" | "updatedAt" => leaf(refund.at.rfc3339_seconds()),
+            "order" => Ok(self.some(Some(Thing::Order(Arc::clone(order))))),
             "refundLineItems" => {
                 let lines = refund.lines.iter().enumerate();
                 let page = lines

@@ -277,6 +277,9 @@ impl ObjectValue for Object<'_, '_> {
             },
             Thing::Plain(_, fields) => {
                 fields.iter().find(|(key, _)| *key == name).map(|(_, field)| match field {
+                    Leaf::Value(Value::Array(values)) => {
+                        Ok(ResolvedValue::List(Box::new(values.clone().into_iter().map(leaf))))
+                    }
                     Leaf::Value(value) => leaf(value),
                     Leaf::Thing(thing) => Ok(scope.some(Some(thing.as_ref().clone()))),
                     Leaf::Things(things) => Ok(scope.list(things.clone())),
