@@ -55,7 +55,6 @@ pub enum Command {
     Release(pause::Release),
     Quarantine(quarantine::Quarantine),
     Verify(verify::Verify),
-    Sandbox(sandbox::SandboxArgs),
 }
 
 /// Runs one command to its end.
@@ -80,6 +79,5 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Release(release) => pause::release(&release),
         Command::Quarantine(quarantine) => quarantine::run(&quarantine),
         Command::Verify(verify) => verify::run(&verify),
-        Command::Sandbox(args) => sandbox::run(args),
     }
 }
