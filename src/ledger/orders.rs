@@ -154,9 +154,10 @@ impl Ledger {
         }
         let largest = largest.max(net.ordered);
         let state = row.as_ref().map_or("new", |r| r.state.as_str()).to_owned();
+        let old = row.as_ref().map(|r| (r.net, r.held));
         let id = self.store_line(context, line, net, largest, row.map(|r| r.id))?;
         done.sold += (net.ordered - old_net.ordered).at_least_zero();
-        self.note_own_sale(context, line, line.held - old_held, done)?;
+        self.note_own_sales(context, line, old, done)?;
         match state.as_str() {
             "applied" => self.apply_difference(context, id, old_net, net, done),
             "new" => self.apply_first(context, line, id, net, done),
@@ -202,22 +203,32 @@ impl Ledger {
         )
     }
 
-    fn note_own_sale(
+    /// What the channel took off its own number for the line and what it put back since the last snapshot. Both may have
+    /// happened in between: a write of ours may have landed after the one and before the other.
+    fn note_own_sales(
         &self,
         context: &Context<'_>,
         line: &LineSnapshot,
-        held: Units,
+        old: Option<(LineNet, Units)>,
         done: &mut Ingested,
     ) -> Result<()> {
-        if held == Units::ZERO {
+        let (old_net, old_held) = old.unwrap_or_default();
+        let held = line.held - old_held;
+        let sold = (line.net.possible().ordered - old_net.ordered).max(held).at_least_zero();
+        let given_back = sold - held;
+        if sold == Units::ZERO && given_back == Units::ZERO {
             return Ok(());
         }
         let named = line.listing.as_ref().map(crate::domain::ListingId::as_str);
-        if let Some(listing) =
-            self.listing_of_line(context.channel.id.as_str(), named, line.channel_sku.as_deref())?
-        {
-            let at = if held > Units::ZERO { context.order.created_at } else { context.order.updated_at };
-            done.own.push(OwnSale { listing, location: line.location.clone(), held, at });
+        let sku = line.channel_sku.as_deref();
+        let Some(listing) = self.listing_of_line(context.channel.id.as_str(), named, sku)? else {
+            return Ok(());
+        };
+        let sold_at = if old.is_none() { context.order.created_at } else { context.order.updated_at };
+        for (held, at) in [(sold, sold_at), (-given_back, context.order.updated_at)] {
+            if held != Units::ZERO {
+                done.own.push(OwnSale { listing, location: line.location.clone(), held, at });
+            }
         }
         Ok(())
     }
