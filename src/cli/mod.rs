@@ -1,9 +1,11 @@
 //! The commands, one file each: parse, ask the layers below, print.
 
+pub mod adopt;
 pub mod ask;
 pub mod check;
 mod check_online;
 pub mod config_arg;
+pub mod demo;
 pub mod explain;
 pub mod history;
 mod online;
@@ -37,8 +39,11 @@ pub struct Cli {
 #[allow(missing_docs)]
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    Adopt(adopt::Adopt),
     Check(check::Check),
+    Demo(demo::Demo),
     Run(run::Run),
+    Sandbox(sandbox::SandboxArgs),
     Plan(plan::Plan),
     Explain(explain::Explain),
     Status(status::Status),
@@ -50,7 +55,6 @@ pub enum Command {
     Release(pause::Release),
     Quarantine(quarantine::Quarantine),
     Verify(verify::Verify),
-    Sandbox(sandbox::SandboxArgs),
 }
 
 /// Runs one command to its end.
@@ -59,8 +63,11 @@ pub enum Command {
 /// A [`Failure`] with the exit code and the message for the user.
 pub fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
+        Command::Adopt(adopt) => adopt::run(&adopt),
         Command::Check(check) => check::run(&check),
+        Command::Demo(demo) => demo::run(&demo),
         Command::Run(run) => run::run(&run),
+        Command::Sandbox(args) => sandbox::run(args),
         Command::Plan(plan) => plan::run(&plan),
         Command::Explain(explain) => explain::run(&explain),
         Command::Status(status) => status::run(&status),
@@ -72,6 +79,5 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Release(release) => pause::release(&release),
         Command::Quarantine(quarantine) => quarantine::run(&quarantine),
         Command::Verify(verify) => verify::run(&verify),
-        Command::Sandbox(args) => sandbox::run(args),
     }
 }

@@ -74,12 +74,17 @@ impl Out {
     /// # Errors
     /// As [`Out::line`].
     pub fn table<R: AsRef<[String]>>(&self, heading: &[&str], rows: &[R]) -> io::Result<()> {
+        self.line(Self::rendered(heading, rows))
+    }
+
+    /// A table with a heading row, as text.
+    pub fn rendered<R: AsRef<[String]>>(heading: &[&str], rows: &[R]) -> String {
         let mut table = Table::new();
         table.load_style(presets::NOTHING).set_header(heading.iter().copied());
         for row in rows {
             table.add_row(row.as_ref().iter());
         }
-        self.line(table.trim_fmt())
+        table.trim_fmt()
     }
 
     /// Whether a person is looking.

@@ -19,21 +19,26 @@ use crate::{
     sandbox::{Catalogue, Demand, History, Sandbox, SandboxConfig, ShopSettings},
 };
 
-/// Emulates shops on this machine until Ctrl-C, to try a configuration before pointing it at a real one.
+/// Emulates shops on this machine, to try a configuration before pointing it at a real one.
 ///
-/// Prints each shop's address and credentials; with --config-out also writes a configuration that fits. Nobody buys
-/// anything unless --orders-per-minute or --orders says so; what shoppers and staff do can be posted to the control
-/// address as JSON, for example:
+/// Prints each shop's address and credentials; with --config-out also writes a configuration
+/// that fits. Runs until Ctrl-C. Nobody buys anything unless --orders-per-minute or --orders says
+/// so; what shoppers and staff do can be posted to the control address as JSON:
 ///
-///   curl -H 'Content-Type: application/json' http://127.0.0.1:PORT/_control -d '{"do": "order", "shop": "north",
-///   "lines": [{"sku": "SKU-0001", "quantity": 2}]}'
+///   curl -H 'Content-Type: application/json' http://127.0.0.1:PORT/_control -d '
+///     {"do": "order", "shop": "north", "lines": [{"sku": "SKU-0001", "quantity": 2}]}'
 ///
-/// "do" is one of
-///   order, fulfil, cancel, refund, edit     with "shop" and then "lines", or the "order" that was returned;
-///   set                                     "shop", "sku", "quantity": staff type a number into the shop;
-///   receive, lose                           "sku", "quantity": units come to the shelf or vanish from it;
-///   inject, clear_faults                    "shop", "fault": "timeout_after", "next": 1 (or "share": 0.1) ...;
-///   pause_shoppers, take_deliveries.
+///   order                    "shop", "lines"; answers with the order's id
+///   fulfil, cancel           "shop", "order"; cancel also "restock": true or false
+///   refund                   "shop", "order", "lines", "restock"
+///   edit                     "shop", "order", "sku", "quantity": changes a line
+///   set                      "shop", "sku", "quantity": staff type a number into the shop
+///   receive, lose            "sku", "quantity": units come to the shelf or vanish from it
+///   inject                   "shop", "fault": "timeout_after", "only": "writes", "next": 1
+///   clear_faults             "shop"
+///   pause_shoppers           "paused": true or false
+///   take_deliveries          what has come and must be booked in the ledger too
+///
 /// GET on the control address shows everything, with the referee's verdict on oversells.
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
@@ -181,7 +186,7 @@ fn write_config(
     let mut text = format!("# Made by stockd sandbox for its own shops.\n[ledger]\npath = {ledger}\n");
     for shop in shops {
         let name = shop.id.as_str();
-        let mut secret = |key: &str, value: &str| {
+        let secret = |key: &str, value: &str| {
             let file = folder.join(format!("{name}.{key}"));
             write_secret(&file, value)?;
             anyhow::Ok(format!(
@@ -196,6 +201,8 @@ fn write_config(
             "url = \"{}\"\norders = {{ every = \"2s\", overlap = \"1m\" }}\n",
             sandbox.base_url(name)
         );
+        // Whole seconds, and one more: the shop's stamps are cut to the second.
+        let _ = writeln!(text, "order_delay = \"{}s\"", shop.order_delay_ms / 1000 + 2);
         match shop.kind {
             ChannelKind::Shopify => {
                 text += &secret("token", &shop.key)?;

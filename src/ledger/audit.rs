@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Reader, Result};
-use crate::domain::{ChannelId, OrderId, Sku, Units};
+use crate::domain::{ChannelId, OrderId, Units};
 
 /// One order as the ledger holds it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -11,7 +11,7 @@ pub struct OrderTotals {
     /// Units ordered, all lines.
     pub ordered: Units,
     /// Lines that moved no stock: quarantined or dropped.
-    pub unbooked_lines: u64,
+    pub unbooked_lines: i64,
 }
 
 impl Reader {
@@ -26,19 +26,18 @@ impl Reader {
              FROM order_head h LEFT JOIN order_line l USING (channel, order_id) GROUP BY 1, 2",
             [],
             |row| {
-                let key = (row.get::<_, String>(0)?, row.get::<_, String>(1)?);
+                let key = (ChannelId::new(row.get::<_, String>(0)?), OrderId::new(row.get::<_, String>(1)?));
                 Ok((key, OrderTotals { ordered: row.get(2)?, unbooked_lines: row.get(3)? }))
             },
         )?;
-        let key = |(channel, order)| (ChannelId::new::<String>(channel), OrderId::new::<String>(order));
-        Ok(rows.into_iter().map(|(names, totals)| (key(names), totals)).collect())
+        Ok(rows.into_iter().collect())
     }
 
     /// On hand less committed over all locations, by SKU.
     ///
     /// # Errors
     /// [`super::LedgerError::Sqlite`].
-    pub fn available_by_sku(&self) -> Result<BTreeMap<Sku, Units>> {
+    pub fn available_by_sku(&self) -> Result<BTreeMap<String, Units>> {
         let sql = "SELECT sku, sum(on_hand - committed) FROM stock GROUP BY sku";
         Ok(self.all(sql, [], |row| Ok((row.get(0)?, row.get(1)?)))?.into_iter().collect())
     }
@@ -47,7 +46,7 @@ impl Reader {
     ///
     /// # Errors
     /// [`super::LedgerError::Sqlite`].
-    pub fn unknown_pushes(&self) -> Result<u64> {
+    pub fn unknown_pushes(&self) -> Result<i64> {
         self.one("SELECT count(*) FROM push WHERE state = 'unknown'", [], |row| row.get(0))
     }
 }

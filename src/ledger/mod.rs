@@ -3,6 +3,7 @@
 //! One program writes ([`Ledger`], kept single by a lock beside the file), any number read ([`Reader`]). Everything
 //! between [`Ledger::begin`] and [`Ledger::commit`] happens or doesn't.
 
+mod audit;
 mod error;
 mod listings;
 mod movements;
@@ -28,13 +29,14 @@ use rusqlite::{
     types::ToSql,
 };
 
+pub use audit::OrderTotals;
 pub use error::LedgerError;
 pub use listings::{ListingState, ScanEnd};
 pub use movements::{Movement, MovementKind};
 pub use operations::{CountEffect, Incident, Mailbox, Outcome};
 pub use orders::{Ingested, OwnSale};
-pub use outbox::{NewPush, OpenRequest, PushState, Sent};
-pub use places::{Compared, Comparison, ComponentStock, PlaceId, PlaceRow};
+pub use outbox::{NewPush, OpenRequest, PushState};
+pub use places::{Compared, Comparison, ComponentStock, PlaceId, PlaceRow, Span};
 pub use read::*;
 pub use verify::{Check, Depth, Invariant, Problem, VerifyReport};
 

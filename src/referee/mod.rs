@@ -270,6 +270,17 @@ impl Referee {
         self.book.true_target(place)
     }
 
+    /// The places that don't show their true target, each with both numbers.
+    pub fn astray(&self) -> Vec<String> {
+        let places = (0..self.book.places.len()).map(PlaceIx);
+        let astray = places.filter(|place| self.shown(*place) != self.true_target(*place));
+        let told = |place| {
+            let (shown, target) = (self.shown(place), self.true_target(place));
+            format!("{} shows {shown}, should show {target}", self.book.place(place).name)
+        };
+        astray.map(told).collect()
+    }
+
     /// Units that are really available; below 0 after an oversell.
     pub fn truly_available(&self, sku: &Sku) -> Units {
         self.book.stock(sku).map(|stock| stock.truly).unwrap_or_default()

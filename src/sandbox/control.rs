@@ -23,7 +23,11 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{
+    Json,
+    extract::{State, rejection::JsonRejection},
+    http::StatusCode,
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -156,9 +160,9 @@ const fn yes() -> bool {
 
 pub(super) async fn act(
     State(inside): State<Arc<Inside>>,
-    Json(action): Json<Action>,
+    action: Result<Json<Action>, JsonRejection>,
 ) -> (StatusCode, Json<Value>) {
-    match inside.act(action) {
+    match action.map_err(|error| error.body_text()).and_then(|Json(action)| inside.act(action)) {
         Ok(done) => (StatusCode::OK, Json(done)),
         Err(error) => (StatusCode::BAD_REQUEST, Json(json!({ "error": error }))),
     }

@@ -87,7 +87,7 @@ impl Fault {
 
     /// The answer that is given instead of `right`.
     pub(super) async fn answer(self, right: Response<Bytes>) -> Response<Body> {
-        const PATIENCE: Duration = Duration::from_secs(60);
+        const PATIENCE: Duration = Duration::from_mins(1);
         match self {
             Self::TimeoutBefore | Self::TimeoutAfter => {
                 tokio::time::sleep(PATIENCE).await;
@@ -134,13 +134,17 @@ fn throttled(retry_after: Option<String>) -> Response<Body> {
 /// Half of the body, then the connection breaks.
 fn broken(body: &Bytes) -> Response<Body> {
     let half = body.slice(..body.len() / 2);
-    let mut response = Response::new(Body::new(Broken(Some(half))));
+    let pause = Box::pin(tokio::time::sleep(Duration::from_millis(20)));
+    let mut response = Response::new(Body::new(Broken { half: Some(half), pause }));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 
-/// A body that ends in a broken connection.
-struct Broken(Option<Bytes>);
+/// A body that ends in a broken connection, with a pause for its half to get out.
+struct Broken {
+    half: Option<Bytes>,
+    pause: Pin<Box<tokio::time::Sleep>>,
+}
 
 impl http_body::Body for Broken {
     type Data = Bytes;
@@ -148,12 +152,12 @@ impl http_body::Body for Broken {
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        Poll::Ready(Some(match self.0.take() {
-            Some(bytes) => Ok(Frame::data(bytes)),
-            None => Err(std::io::ErrorKind::ConnectionReset.into()),
-        }))
+        if let Some(half) = self.half.take() {
+            return Poll::Ready(Some(Ok(Frame::data(half))));
+        }
+        self.pause.as_mut().poll(context).map(|()| Some(Err(std::io::ErrorKind::ConnectionReset.into())))
     }
 }
 

@@ -66,6 +66,8 @@ impl Desk {
 #[derive(Clone, Debug)]
 pub(super) struct Ask {
     pub(super) method: Method,
+    /// The shop's prefix.
+    pub(super) shop: String,
     /// Behind the shop's prefix, without a slash in front.
     pub(super) path: String,
     pub(super) query: String,
@@ -96,6 +98,7 @@ pub(super) async fn serve(State(inside): State<Arc<Inside>>, request: Request) -
     };
     let ask = Ask {
         method: head.method,
+        shop: prefix.to_owned(),
         path: path.trim_end_matches('/').to_owned(),
         query: head.uri.query().unwrap_or("").to_owned(),
         headers: head.headers,

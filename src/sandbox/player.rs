@@ -223,7 +223,7 @@ fn sales(
         let line = (row.line, item, row.qty);
         match events.last_mut() {
             Some((last, Event::Order { id, lines, .. })) if *last == at && *id == row.order_id => {
-                lines.push(line)
+                lines.push(line);
             }
             _ => {
                 let dotcom = row.channel == "dotcom";
@@ -273,14 +273,14 @@ type Placed = HashMap<LineKey, (usize, u64, u64)>;
 /// Plays until the last event, or until the sandbox stops.
 pub(super) async fn play(inside: Arc<Inside>, history: History, speed: f64) -> Played {
     let started = tokio::time::Instant::now();
-    let mut played = Played::default();
+    let mut sum = Played::default();
     let mut placed = Placed::new();
     let mut to_ship: std::collections::VecDeque<(UtcMs, usize, u64)> = std::collections::VecDeque::new();
-    let Some(first) = history.events.first().map(|(at, _)| *at) else { return played };
+    let Some(first) = history.events.first().map(|(at, _)| *at) else { return sum };
     for (at, event) in history.events {
         let due = started + real_time(at.since(first), speed);
         if inside.stop.run_until_cancelled(tokio::time::sleep_until(due)).await.is_none() {
-            return played;
+            return sum;
         }
         let mut state = inside.lock();
         let world = &mut state.world;
@@ -291,23 +291,23 @@ pub(super) async fn play(inside: Arc<Inside>, history: History, speed: f64) -> P
         match event {
             Event::Restock(sku, units) => {
                 world.receive(&sku, units);
-                played.restocks += 1;
+                sum.restocks += 1;
             }
             Event::Order { id, dotcom, lines } => {
-                played.orders += 1;
+                sum.orders += 1;
                 if let Some((shop, order)) = place(world, &mut placed, &id, dotcom, &lines) {
-                    played.accepted += 1;
+                    sum.accepted += 1;
                     to_ship.push_back((at.plus_ms(SHIP_AFTER_MS), shop, order));
                 }
             }
             Event::Back { sku, units, of, shipped } => {
-                played.given_back += 1;
+                sum.given_back += 1;
                 let line = of.map(|of| placed.get(&of).copied());
                 give_back(world, &sku, units, line, shipped);
             }
         }
     }
-    played
+    sum
 }
 
 /// The retail web shop is the first shop; other orders go by a hash of their id, which is the same in every run.

@@ -18,7 +18,7 @@ pub(super) struct Audit {
     /// Where ledger and truth differ, readable; empty: every order is in the ledger exactly once.
     pub(super) differences: Vec<String>,
     /// Pushes of which nobody knows whether they took effect.
-    pub(super) unknown_pushes: u64,
+    pub(super) unknown_pushes: i64,
 }
 
 /// Compares order by order, then what is available of every SKU: an order that is there and booked, with sums that
@@ -42,7 +42,8 @@ pub(super) fn compare(world: &World, ledger: &Path) -> Result<Audit> {
             }
         }
     }
-    differences.extend(held.keys().map(|(channel, order)| format!("order {order} of {channel} was never placed")));
+    differences
+        .extend(held.keys().map(|(channel, order)| format!("order {order} of {channel} was never placed")));
     let available = ledger.available_by_sku()?;
     let skus: BTreeMap<&str, &Sku> = world.shelf().keys().map(|sku| (sku.as_str(), sku)).collect();
     for (name, sku) in skus {

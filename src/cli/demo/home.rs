@@ -17,14 +17,19 @@ use tokio::{
     process::{Child, Command},
     time::timeout,
 };
+use url::Url;
 
 use crate::{
     domain::{ChannelKind, Sku, Units},
-    sandbox::world::ShopSettings,
+    sandbox::{BundleListing, ShopSettings},
 };
 
 /// How long the daemon may take to end.
 const GRACE: Duration = Duration::from_secs(30);
+/// Where it logs.
+const LOG: &str = "daemon.log";
+/// How much of that is shown where it went wrong.
+const LOG_LINES: usize = 10;
 
 /// A folder with all that the daemon needs.
 pub(super) struct Home {
@@ -76,7 +81,11 @@ impl Home {
     }
 
     /// Writes the configuration for these shops, each at its address, and their secrets beside it.
-    pub(super) fn configure(&self, shops: &[(ShopSettings, String)], bundles: &[Bundle]) -> Result<()> {
+    pub(super) fn configure<'a>(
+        &self,
+        shops: impl Iterator<Item = (&'a ShopSettings, Url)>,
+        bundles: &[BundleListing],
+    ) -> Result<()> {
         let mut text = String::from("[ledger]\npath = \"ledger.db\"\n\n[log]\nformat = \"json\"\n");
         for (shop, address) in shops {
             let id = shop.id.as_str();
@@ -90,13 +99,19 @@ impl Home {
                  orders = {{ every = \"1s\" }}\nsettle = \"1s\"\norder_delay = \"5s\"\n",
                 shop.kind.name()
             )?;
+            if let Some(cap) = shop.policy.cap {
+                writeln!(text, "policy = {{ cap = {cap} }}")?;
+            }
+            if let Some((per_second, burst)) = shop.calls {
+                writeln!(text, "calls_per_second = {per_second}\nburst = {burst}")?;
+            }
             for (name, secret) in secrets {
                 let file = format!("{id}.{name}");
                 self.write_secret(&file, secret)?;
                 writeln!(text, "{name} = {{ file = \"{file}\" }}")?;
             }
         }
-        for Bundle { sku, components } in bundles {
+        for BundleListing { sku, components } in bundles {
             let parts: Vec<_> = components
                 .iter()
                 .map(|(sku, units)| format!("{{ sku = \"{sku}\", units = {units} }}"))
@@ -108,11 +123,11 @@ impl Home {
     }
 
     /// Counts the shelf: the real import, of a file as a seller would write it.
-    pub(super) async fn import<'a>(&self, shelf: impl Iterator<Item = (&'a Sku, &'a Units)>) -> Result<()> {
+    pub(super) async fn import(&self, stock: &[(Sku, Units)]) -> Result<()> {
         let file = self.path().join("opening.csv");
         let mut csv = csv::Writer::from_path(&file)?;
         csv.write_record(["sku", "quantity", "basis"])?;
-        for (sku, units) in shelf {
+        for (sku, units) in stock {
             csv.write_record([sku.as_str(), &units.to_string(), "on_hand"])?;
         }
         csv.flush()?;
@@ -134,7 +149,7 @@ impl Home {
 
     /// Starts the daemon; what it logs goes to `daemon.log`.
     pub(super) fn start(&self) -> Result<Daemon> {
-        let log = File::create(self.path().join("daemon.log"))?;
+        let log = File::create(self.path().join(LOG))?;
         let child = self
             .command(&["run".as_ref()])
             .stdout(log.try_clone()?)
@@ -143,6 +158,13 @@ impl Home {
             .spawn()
             .context("can't start the daemon")?;
         Ok(Daemon { child })
+    }
+
+    /// The last lines that the daemon logged.
+    pub(super) fn log_end(&self) -> String {
+        let log = fs::read_to_string(self.path().join(LOG)).unwrap_or_default();
+        let lines: Vec<_> = log.lines().collect();
+        lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
     }
 
     fn command(&self, args: &[&OsStr]) -> Command {
@@ -162,12 +184,6 @@ impl Home {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
         Ok(())
     }
-}
-
-/// A listing made of units of several SKUs.
-pub(super) struct Bundle {
-    pub(super) sku: Sku,
-    pub(super) components: Vec<(Sku, Units)>,
 }
 
 /// The daemon, a process of its own.

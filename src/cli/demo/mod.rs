@@ -71,21 +71,23 @@ pub fn run(demo: &Demo) -> Result<(), Failure> {
     let judged = done.and_then(|summary| summary.judge());
     judged.map_err(|error| {
         let folder = home.keep();
-        Failure::Failed(error.context(format!("the demo did not end well; its files are in {}", folder.display())))
+        Failure::Failed(
+            error.context(format!("the demo did not end well; its files are in {}", folder.display())),
+        )
     })
 }
 
 async fn play(demo: &Demo, home: &Home) -> anyhow::Result<Summary> {
     let out = Out;
     let (config, history) = match &demo.orders {
-        None => (street::made_up(demo.seconds, demo.seed), None),
+        None => (street::made_up(demo.seed), None),
         Some(orders) => {
             let (config, history) = street::recorded(orders, demo.day, demo.seed)?;
             (config, Some((history, f64::from(demo.speed))))
         }
     };
     let live = !demo.json && out.is_terminal();
-    let summary = stage::play(config, history, demo.seconds, home, live.then_some(out)).await?;
+    let summary = stage::play(config, history, demo.seconds, home, live).await?;
     if demo.json {
         out.json(&summary)?;
     } else {

@@ -4,6 +4,7 @@ use std::{
     ffi::OsStr,
     future::Future,
     pin::pin,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -17,8 +18,7 @@ use super::{
 };
 use crate::{
     cli::Out,
-    domain::Units,
-    sandbox::{Delivery, History, Sandbox, SandboxConfig},
+    sandbox::{Delivery, History, Sandbox, SandboxConfig, World},
 };
 
 /// How long the daemon may take to bring every shop right.
@@ -32,7 +32,7 @@ const WRONG_AT_FIRST: usize = 5;
 
 /// Everything that runs during the demo.
 struct Stage<'a> {
-    sandbox: Sandbox,
+    sandbox: Arc<Sandbox>,
     home: &'a Home,
     daemon: Daemon,
     screen: Option<Screen>,
@@ -44,20 +44,19 @@ pub(super) async fn play(
     history: Option<(History, f64)>,
     seconds: u64,
     home: &Home,
-    live: Option<Out>,
+    live: bool,
 ) -> Result<Summary> {
     let catalogue = config.catalogue.clone();
-    let sandbox = Sandbox::start(config).await?;
+    let sandbox = Arc::new(Sandbox::start(config).await?);
     sandbox.pause_shoppers(true);
-    let shops: Vec<_> = sandbox.with_world(|world| {
-        world.shops.iter().map(|shop| shop.settings.clone()).collect()
-    });
+    let shops: Vec<_> =
+        sandbox.with_world(|world| world.shops.iter().map(|shop| shop.settings.clone()).collect());
     let addresses = shops.iter().map(|shop| sandbox.base_url(shop.id.as_str()));
     home.configure(shops.iter().zip(addresses), &catalogue.bundles)?;
     home.import(&catalogue.stock).await?;
     spoil(&sandbox);
     let daemon = home.start()?;
-    let screen = live.map(|out| Screen { out, lines: 0 });
+    let screen = live.then(Screen::default);
     let mut stage = Stage { sandbox, home, daemon, screen };
 
     if !stage.converges().await? {
@@ -70,7 +69,10 @@ pub(super) async fn play(
             stage.during(sleep(Duration::from_secs(seconds))).await?;
             stage.sandbox.pause_shoppers(true);
         }
-        Some((history, speed)) => stage.plays(history, speed).await?,
+        Some((history, speed)) => {
+            let sandbox = Arc::clone(&stage.sandbox);
+            stage.during(sandbox.play(history, speed)).await?;
+        }
     }
     let seconds = started.elapsed().as_secs();
     let converged = stage.converges().await?;
@@ -84,7 +86,9 @@ fn spoil(sandbox: &Sandbox) {
             let listings = world.shops[shop].listings.iter().enumerate();
             let shown = listings.filter(|(_, it)| it.levels.first().is_some_and(|level| level.shown() > 1));
             let wrong: Vec<_> = shown.map(|(index, _)| index).take(WRONG_AT_FIRST).collect();
-            wrong.into_iter().for_each(|listing| world.set_by_hand(shop, listing, 0, 1));
+            for listing in wrong {
+                world.set_by_hand(shop, listing, 0, 1);
+            }
         }
     });
 }
@@ -106,9 +110,9 @@ impl Stage<'_> {
         if let Some(status) = self.daemon.ended()? {
             bail!("the daemon ended by itself with {status}:\n{}", self.home.log_end());
         }
-        for Delivery { sku, units, .. } in self.sandbox.with_world(|world| world.take_deliveries()) {
-            let units = format!("+{units}");
-            let words = ["stock", "adjust", sku.as_str(), &units, "--reason", "delivery"];
+        for Delivery { sku, units, .. } in self.sandbox.with_world(World::take_deliveries) {
+            let units = units.to_string();
+            let words = ["stock", "adjust", sku.as_str(), &units, "--receipt", "--reason", "delivery"];
             self.home.run(words.map(OsStr::new)).await?;
         }
         let channels = self.channels();
@@ -158,7 +162,7 @@ impl Stage<'_> {
         self.daemon.stop().await?;
         let verified = self.home.run([OsStr::new("verify")]).await;
         let audit = self.sandbox.with_world(|world| audit::compare(world, &self.home.ledger()))?;
-        let summary = self.sandbox.with_world(|world| Summary {
+        Ok(self.sandbox.with_world(|world| Summary {
             seconds,
             orders: channels.iter().map(|channel| channel.orders).sum(),
             channels,
@@ -178,13 +182,12 @@ impl Stage<'_> {
                 .chain(verified.err().map(|error| error.to_string()))
                 .collect(),
             sale_to_push_ms: Percentiles::of(world.referee().sale_to_push_ms().to_vec()),
-        });
-        self.sandbox.stop().await;
-        Ok(summary)
+        }))
     }
 }
 
 /// A table that is drawn over itself.
+#[derive(Default)]
 struct Screen {
     out: Out,
     lines: usize,

@@ -14,18 +14,15 @@ use crate::{
 /// How many SKUs the made-up shops sell.
 const SKUS: usize = 200;
 /// Orders per minute and shop, so that a minute has well over a hundred of each.
-const ORDERS_PER_MINUTE: f64 = 150.0;
+const ORDERS_PER_MINUTE: f64 = 180.0;
 /// How many orders bring a delivery with them.
 const DELIVERIES: f64 = 0.02;
 /// What the host of the WooCommerce shop bears: calls per second, calls at once.
-pub(super) const HOST: (f64, u32) = (20.0, 40);
+const HOST: (f64, u32) = (20.0, 40);
 
-/// A sandbox with shoppers of this seed; a short visit gets the crowd of a minute.
-pub(super) fn made_up(seconds: u64, seed: u64) -> SandboxConfig {
-    #[allow(clippy::cast_precision_loss, reason = "a demo of 2^52 seconds ends with the universe")]
-    let hurry = (60.0 / seconds.max(1) as f64).clamp(1.0, 3.0);
-    let shops = shops();
-    let demand = Demand { deliveries: DELIVERIES, ..Demand::even(shops.len(), ORDERS_PER_MINUTE * hurry) };
+/// A sandbox with shoppers of this seed.
+pub(super) fn made_up(seed: u64) -> SandboxConfig {
+    let demand = Demand { deliveries: DELIVERIES, ..Demand::even(shops().len(), ORDERS_PER_MINUTE) };
     sandbox(Catalogue::made_up(SKUS, seed), Some(demand), seed)
 }
 

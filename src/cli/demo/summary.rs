@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use serde::Serialize;
 
-use crate::{cli::Out, referee::Breach, referee::Oversold};
+use crate::{cli::Out, referee::Oversold};
 
 /// The result of a demo. Key names are an interface.
 #[derive(Clone, Debug, Serialize)]
@@ -24,11 +24,12 @@ pub(super) struct Summary {
     pub(super) converged: bool,
     /// Places that don't.
     pub(super) drift_listings: usize,
-    pub(super) unknown_pushes: u64,
+    pub(super) unknown_pushes: i64,
     pub(super) ledger_verified: bool,
     pub(super) orders_in_ledger_exactly_once: bool,
+    /// Whatever of the above is not as it should be, in detail.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) ledger_differences: Vec<String>,
+    pub(super) differences: Vec<String>,
     pub(super) sale_to_push_ms: Percentiles,
 }
 
@@ -87,7 +88,7 @@ impl Summary {
         ];
         let rows: Vec<_> = rows.map(|(name, value)| [name.to_owned(), value]).into();
         out.table(&["", ""], &rows)?;
-        for line in self.breach_reasons.iter().chain(&self.ledger_differences) {
+        for line in self.breach_reasons.iter().chain(&self.differences) {
             out.line(line)?;
         }
         Ok(())
@@ -132,11 +133,6 @@ pub(super) fn channels_table(channels: &[Channel]) -> String {
         &["channel", "kind", "orders", "units", "pushes", "calls", "throttled"],
         &rows.collect::<Vec<_>>(),
     )
-}
-
-/// The first breaches, as text.
-pub(super) fn reasons(breaches: &[Breach]) -> Vec<String> {
-    breaches.iter().map(ToString::to_string).collect()
 }
 
 #[cfg(test)]

@@ -117,7 +117,8 @@ impl Book {
     pub(super) fn read(&self, place: PlaceId, quantity: i64, at: i64) -> super::Comparison {
         let row = self.row(place);
         self.write(|ledger| {
-            ledger.compare(&row, Units::of(quantity), UtcMs(at), UtcMs(at), UtcMs(at + 10_000))
+            let read = super::Span { from: UtcMs(at), to: UtcMs(at) };
+            ledger.compare(&row, Units::of(quantity), read, UtcMs(at), UtcMs(at + 10_000))
         })
         .told
     }

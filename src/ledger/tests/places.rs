@@ -6,7 +6,7 @@ use crate::{
     ledger::{
         Comparison,
         ListingState::{Ambiguous, Ended, Managed, NoSku, Unmatched},
-        PlaceId, Sent,
+        PlaceId, Span,
     },
 };
 
@@ -45,7 +45,7 @@ fn push(book: &Book, place: PlaceId, from: i64, to: i64, exact: bool) {
 
 fn land(book: &Book, request: i64, place: PlaceId, from: i64, to: i64, exact: bool) {
     book.write(|ledger| {
-        ledger.settle_applied(request, place, UtcMs(to), Sent { from: UtcMs(from), to: UtcMs(to) }, exact)?;
+        ledger.settle_applied(request, place, UtcMs(to), Span { from: UtcMs(from), to: UtcMs(to) }, exact)?;
         ledger.close_request(request, UtcMs(to))
     });
 }

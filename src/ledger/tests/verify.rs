@@ -10,7 +10,7 @@ use crate::{
     ledger::{
         Depth,
         Invariant::{self, AppendOnly, Balances, ExactlyOnce, Justified, Ordered, RestockBound, Sound},
-        Ledger, LedgerError, PushState, Reader, Sent, VerifyReport,
+        Ledger, LedgerError, PushState, Reader, Span, VerifyReport,
     },
 };
 
@@ -28,7 +28,7 @@ fn lived_in() -> Book {
     book.order("site", &order("B", 1_000, 1_000, vec![line("1", "SET", net(2, 0, 0, 0))]));
     book.order("site", &one_line("Q", 1_000, 1_000, "UNKNOWN", net(2, 0, 0, 0)));
     let sent = book.prepare(&web, 2_000);
-    let landed = Sent { from: UtcMs(2_000), to: UtcMs(2_050) };
+    let landed = Span { from: UtcMs(2_000), to: UtcMs(2_050) };
     book.write(|ledger| {
         ledger.settle_applied(sent.id, web[0], UtcMs(2_050), landed, true)?;
         ledger.settle_without_effect(sent.id, web[1], PushState::Conflict, "showed 8")?;

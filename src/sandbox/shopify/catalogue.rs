@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use apollo_compiler::{
-    resolvers::{FieldError, ResolvedValue},
+    resolvers::ResolvedValue,
     response::{JsonMap, JsonValue},
 };
 use serde_json::json;
@@ -82,7 +82,7 @@ impl Scope<'_> {
             }
             "inventoryLevels" => {
                 let levels = (0..shop.listings.len()).map(|listing| (listing, location));
-                let levels = self.level_page(&shop, levels, arguments);
+                let levels = level_page(&shop, levels, arguments);
                 drop(shop);
                 self.connection("InventoryLevelConnection", arguments, levels)
             }
@@ -172,7 +172,7 @@ impl Scope<'_> {
             }
             "inventoryLevels" => {
                 let levels = (0..it.levels.len()).map(|location| (listing, location));
-                let levels = self.level_page(&shop, levels, arguments);
+                let levels = level_page(&shop, levels, arguments);
                 drop(shop);
                 self.connection("InventoryLevelConnection", arguments, levels)
             }
@@ -247,30 +247,6 @@ impl Scope<'_> {
         levels.iter().map(|level| level.read(self.now(), shop.settings.quantity_delay_ms).0).sum()
     }
 
-    fn level_page(
-        &self,
-        shop: &Shop,
-        levels: impl Iterator<Item = (usize, usize)>,
-        arguments: &JsonMap,
-    ) -> Vec<(Cursor, Thing)> {
-        levels
-            .filter(|(listing, location)| {
-                let it = &shop.listings[*listing];
-                selected(arguments, &|key| match key {
-                    "inventory_item_id" => Some(Field::Id(it.item)),
-                    "created_at" => Some(Field::Time(it.created_at)),
-                    "updated_at" => Some(Field::Time(it.levels[*location].updated_at)),
-                    _ => None,
-                })
-            })
-            .map(|(listing, location)| {
-                // At one location levels differ by item, of one item by location.
-                let cursor = (i64::try_from(location).unwrap_or(0), shop.listings[listing].item);
-                (cursor, Thing::Level(listing, location))
-            })
-            .collect()
-    }
-
     pub(super) fn locations<'a>(&'a self, arguments: &JsonMap) -> Resolved<'a> {
         let page = (0..self.shop().settings.locations.len())
             .map(|index| (index, Shop::location_id(index)))
@@ -283,12 +259,12 @@ impl Scope<'_> {
     /// Doubt: every sort key but ID sorts by id too.
     pub(super) fn variants<'a>(&'a self, arguments: &JsonMap) -> Resolved<'a> {
         let page = self.listings(arguments, |it| it.variant, Thing::Variant);
-        self.connection("ProductVariantConnection", arguments, page?)
+        self.connection("ProductVariantConnection", arguments, page)
     }
 
     pub(super) fn items<'a>(&'a self, arguments: &JsonMap) -> Resolved<'a> {
         let page = self.listings(arguments, |it| it.item, Thing::Item);
-        self.connection("InventoryItemConnection", arguments, page?)
+        self.connection("InventoryItemConnection", arguments, page)
     }
 
     fn listings(
@@ -296,7 +272,7 @@ impl Scope<'_> {
         arguments: &JsonMap,
         id: impl Fn(&Listing) -> u64,
         thing: impl Fn(usize) -> Thing,
-    ) -> Result<Vec<(Cursor, Thing)>, FieldError> {
+    ) -> Vec<(Cursor, Thing)> {
         let shop = self.shop();
         let selected = |it: &Listing| {
             selected(arguments, &|key| match key {
@@ -309,11 +285,34 @@ impl Scope<'_> {
             })
         };
         let listings = shop.listings.iter().enumerate();
-        Ok(listings.filter(|(_, it)| selected(it)).map(|(ix, it)| ((0, id(it)), thing(ix))).collect())
+        listings.filter(|(_, it)| selected(it)).map(|(ix, it)| ((0, id(it)), thing(ix))).collect()
     }
 }
 
 fn level_gid(listing: &Listing, location: usize) -> String {
     let id = Shop::location_id(location);
     format!("gid://shopify/InventoryLevel/{id}?inventory_item_id={}", listing.item)
+}
+
+fn level_page(
+    shop: &Shop,
+    levels: impl Iterator<Item = (usize, usize)>,
+    arguments: &JsonMap,
+) -> Vec<(Cursor, Thing)> {
+    levels
+        .filter(|(listing, location)| {
+            let it = &shop.listings[*listing];
+            selected(arguments, &|key| match key {
+                "inventory_item_id" => Some(Field::Id(it.item)),
+                "created_at" => Some(Field::Time(it.created_at)),
+                "updated_at" => Some(Field::Time(it.levels[*location].updated_at)),
+                _ => None,
+            })
+        })
+        .map(|(listing, location)| {
+            // At one location levels differ by item, of one item by location.
+            let cursor = (i64::try_from(location).unwrap_or(0), shop.listings[listing].item);
+            (cursor, Thing::Level(listing, location))
+        })
+        .collect()
 }

@@ -151,7 +151,7 @@ impl Execute<'_> {
         let actual = cost::actual(&document, operation, &body["data"]);
         if !response.errors.is_empty() {
             let code = |error: &GraphQLError| {
-                codes.iter().find(|(text, _)| *text == error.message).map_or("", |(_, code)| code)
+                codes.iter().find(|(text, _)| error.message.ends_with(text)).map_or("", |(_, code)| code)
             };
             body["errors"] = response.errors.iter().map(|error| coded(error, code(error))).collect();
         }
@@ -184,6 +184,10 @@ fn refusal(message: &str, code: &str) -> Value {
 
 fn coded(error: &GraphQLError, code: &str) -> Value {
     let mut error = json!(error);
+    // The engine says so of every error that a field comes back with; the vendor doesn't.
+    if let Some(message) = error["message"].as_str().and_then(|text| text.strip_prefix("resolver error: ")) {
+        error["message"] = json!(message);
+    }
     if !code.is_empty() {
         error["extensions"]["code"] = json!(code);
     }

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     domain::UtcMs,
-    sandbox::world::{Order, Status},
+    sandbox::world::{Line, Order, Status},
 };
 
 impl Scope<'_> {
@@ -147,6 +147,7 @@ impl Scope<'_> {
                 Ok(self.some(Some(Thing::Location(location))))
             }
             "createdAt" | "updatedAt" => leaf(parcel.at.rfc3339_seconds()),
+            "order" => Ok(self.some(Some(Thing::Order(Arc::clone(order))))),
             "fulfillmentLineItems" => {
                 let lines = parcel.lines.iter().enumerate();
                 let page = lines
@@ -171,6 +172,7 @@ impl Scope<'_> {
             "legacyResourceId" => leaf(refund.id.to_string()),
             "note" => leaf(&refund.reason),
             "createdAt" | "updatedAt" => leaf(refund.at.rfc3339_seconds()),
+            "order" => Ok(self.some(Some(Thing::Order(Arc::clone(order))))),
             "refundLineItems" => {
                 let lines = refund.lines.iter().enumerate();
                 let page = lines
@@ -245,7 +247,7 @@ fn financial_status(order: &Order) -> &'static str {
 }
 
 fn fulfilment_status(order: &Order) -> &'static str {
-    let open: i64 = order.lines.iter().map(|line| line.open()).sum();
+    let open: i64 = order.lines.iter().map(Line::open).sum();
     let shipped: i64 = order.lines.iter().map(|line| line.shipped).sum();
     match (open, shipped) {
         (0, 1..) => "FULFILLED",

@@ -110,11 +110,11 @@ impl<'w> Scope<'w> {
         Object { scope: self, thing }
     }
 
-    pub(super) fn some<'a>(&'a self, thing: Option<Thing>) -> ResolvedValue<'a> {
+    pub(super) fn some(&self, thing: Option<Thing>) -> ResolvedValue<'_> {
         ResolvedValue::nullable_object(thing.map(|thing| self.thing(thing)))
     }
 
-    pub(super) fn list<'a>(&'a self, things: Vec<Thing>) -> ResolvedValue<'a> {
+    pub(super) fn list(&self, things: Vec<Thing>) -> ResolvedValue<'_> {
         ResolvedValue::list(things.into_iter().map(|thing| ResolvedValue::object(self.thing(thing))))
     }
 
@@ -218,9 +218,11 @@ pub(super) fn gid(kind: &str, id: u64) -> String {
 }
 
 pub(super) fn leaf<'a>(value: impl serde::Serialize) -> Resolved<'a> {
-    apollo_compiler::response::serde_json_bytes::to_value(value)
-        .map(ResolvedValue::Leaf)
-        .map_err(|error| FieldError { message: error.to_string() })
+    match apollo_compiler::response::serde_json_bytes::to_value(value) {
+        Ok(JsonValue::Array(items)) => Ok(ResolvedValue::list(items.into_iter().map(ResolvedValue::Leaf))),
+        Ok(value) => Ok(ResolvedValue::Leaf(value)),
+        Err(error) => Err(FieldError { message: error.to_string() }),
+    }
 }
 
 /// Whether the `query` argument selects a thing with these fields.
@@ -275,6 +277,9 @@ impl ObjectValue for Object<'_, '_> {
             },
             Thing::Plain(_, fields) => {
                 fields.iter().find(|(key, _)| *key == name).map(|(_, field)| match field {
+                    Leaf::Value(Value::Array(values)) => {
+                        Ok(ResolvedValue::List(Box::new(values.clone().into_iter().map(leaf))))
+                    }
                     Leaf::Value(value) => leaf(value),
                     Leaf::Thing(thing) => Ok(scope.some(Some(thing.as_ref().clone()))),
                     Leaf::Things(things) => Ok(scope.list(things.clone())),
@@ -296,7 +301,7 @@ impl Scope<'_> {
     fn root_field<'a>(&'a self, name: &str, arguments: &JsonMap) -> Option<Resolved<'a>> {
         Some(match name {
             "shop" => Ok(self.some(Some(Thing::Shop))),
-            "currentAppInstallation" => Ok(self.some(Some(self.app_installation()))),
+            "currentAppInstallation" => Ok(self.some(Some(app_installation()))),
             "location" if !arguments.contains_key("id") => Ok(self.some(Some(Thing::Location(0)))),
             "node" | "product" | "productVariant" | "inventoryItem" | "inventoryLevel" | "location"
             | "order" => self.gid_argument(arguments, "id").map(|thing| self.some(thing)),
@@ -321,21 +326,6 @@ impl Scope<'_> {
         let things: Vec<_> =
             ids.iter().map(|id| self.by_gid(id.as_str().unwrap_or_default())).collect::<Result<_, _>>()?;
         Ok(ResolvedValue::list(things.into_iter().map(|thing| self.some(thing))))
-    }
-
-    fn app_installation(&self) -> Thing {
-        let scopes = ["read_inventory", "write_inventory", "read_products", "read_locations", "read_orders"];
-        let scopes = scopes
-            .map(|handle| {
-                let fields = [("handle", handle), ("description", "")];
-                Thing::Plain("AccessScope", Arc::new(fields.map(|(k, v)| (k, Leaf::Value(json!(v)))).into()))
-            })
-            .into();
-        let fields = vec![
-            ("id", Leaf::Value(json!(gid("AppInstallation", 1)))),
-            ("accessScopes", Leaf::Things(scopes)),
-        ];
-        Thing::Plain("AppInstallation", Arc::new(fields))
     }
 
     fn connection_field<'a>(&'a self, kind: &'static str, page: &Page, name: &str) -> Option<Resolved<'a>> {
@@ -376,4 +366,17 @@ fn edge_of(connection: &'static str) -> &'static str {
         "FulfillmentLineItemConnection" => "FulfillmentLineItemEdge",
         _ => "RefundLineItemEdge",
     }
+}
+
+fn app_installation() -> Thing {
+    let scopes = ["read_inventory", "write_inventory", "read_products", "read_locations", "read_orders"];
+    let scopes = scopes
+        .map(|handle| {
+            let fields = [("handle", handle), ("description", "")];
+            Thing::Plain("AccessScope", Arc::new(fields.map(|(k, v)| (k, Leaf::Value(json!(v)))).into()))
+        })
+        .into();
+    let fields =
+        vec![("id", Leaf::Value(json!(gid("AppInstallation", 1)))), ("accessScopes", Leaf::Things(scopes))];
+    Thing::Plain("AppInstallation", Arc::new(fields))
 }

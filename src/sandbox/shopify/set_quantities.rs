@@ -192,8 +192,8 @@ fn set(world: &mut World, shop: usize, input: &Input, arrived: UtcMs) -> Outcome
     for ((listing, location), _) in &good {
         world.unsettle(shop, *listing, *location);
     }
-    let partial = !world.shops[shop].settings.all_or_nothing;
-    if !errors.is_empty() && !(partial && whole_call(input).is_empty()) {
+    let all_or_nothing = world.shops[shop].settings.all_or_nothing || !whole_call(input).is_empty();
+    if all_or_nothing && !errors.is_empty() {
         return Outcome { group: None, errors };
     }
     let mut changes = Vec::new();

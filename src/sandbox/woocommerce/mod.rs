@@ -108,9 +108,11 @@ fn route(world: &mut World, shop: usize, ask: &Ask, parameters: &Parameters) -> 
     let reads = ask.method == Method::GET;
     let edits = [Method::PUT, Method::POST, Method::PATCH].contains(&ask.method);
     let known = match parts[..] {
-        ["products" | "orders" | "refunds"] | ["orders", _] | ["orders", _, "refunds"] => reads,
+        ["products" | "orders" | "refunds"]
+        | ["orders", _]
+        | ["orders", _, "refunds"]
+        | ["products", _, "variations"] => reads,
         ["products", "batch"] | ["products", _, "variations", "batch"] => edits,
-        ["products", _, "variations"] => reads,
         ["products", _] | ["products", _, "variations", _] => reads || edits,
         _ => false,
     };

@@ -143,7 +143,7 @@ fn line_body(shop: &Shop, line: &Line) -> Value {
         .into_iter()
         .zip(0..)
         .filter(|((_, value), _)| *value != 0)
-        .map(|((key, value), nth)| meta(line.id * 2 + nth, key, value));
+        .map(|((key, value), nth)| meta(line.id * 2 + nth, key, &value));
     item_body(shop, line, line.id, line.quantity, &meta.collect::<Vec<_>>())
 }
 
@@ -160,7 +160,7 @@ fn item_body(shop: &Shop, line: &Line, id: u64, quantity: i64, meta: &[Value]) -
     })
 }
 
-fn meta(id: u64, key: &str, value: impl ToString) -> Value {
+fn meta(id: u64, key: &str, value: &impl ToString) -> Value {
     let value = value.to_string();
     json!({"id": id, "key": key, "value": value, "display_key": key, "display_value": value})
 }
@@ -171,7 +171,7 @@ fn refund_body(shop: &Shop, order: &Order, index: usize, of_all: bool) -> Value 
     let units: i64 = refund.lines.iter().map(|line| line.quantity).sum();
     let lines = refund.lines.iter().map(|it| {
         let line = &order.lines[it.line];
-        item_body(shop, line, it.id, -it.quantity, &[meta(it.id * 2, "_refunded_item_id", line.id)])
+        item_body(shop, line, it.id, -it.quantity, &[meta(it.id * 2, "_refunded_item_id", &line.id)])
     });
     let mut body = json!({
         "id": refund.id, "date_created": site, "date_created_gmt": gmt, "amount": money(units * PRICE),

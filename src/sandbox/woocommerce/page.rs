@@ -84,7 +84,7 @@ impl Parameters {
         self.one_of("orderby", "orderby", &["date", "id", "include", "title", "slug", "modified"])?;
         let filters: Vec<Since> = ["after", "before", "modified_after", "modified_before"]
             .into_iter()
-            .filter_map(|name| Some(self.date(shop, name, self.text(name)?)))
+            .filter_map(|name| Some(date(shop, name, self.text(name)?)))
             .collect::<Result<_, _>>()?;
         let include = self.ids("include");
         let exclude = self.ids("exclude");
@@ -123,25 +123,6 @@ impl Parameters {
         self.list(name).iter().filter_map(|it| it.parse().ok()).collect()
     }
 
-    /// The instant of a date filter on the wall clock of the column it is compared with, as measured: a value with a
-    /// zone is moved into the site's own time even where `dates_are_gmt` then compares it with GMT; one without is
-    /// taken as it stands.
-    fn date(&self, shop: &Shop, name: &'static str, text: &str) -> Result<Since, Refused> {
-        let zoned = DateTime::parse_from_rfc3339(text)
-            .ok()
-            .map(|at| UtcMs(at.timestamp_millis()).plus_ms(shop.settings.zone_minutes * 60_000).0);
-        let plain = || {
-            let at = NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S").ok().or_else(|| {
-                NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().and_then(|day| day.and_hms_opt(0, 0, 0))
-            })?;
-            Some(at.and_utc().timestamp_millis())
-        };
-        let wall_ms = zoned
-            .or_else(plain)
-            .ok_or_else(|| invalid(name, "rest_invalid_date", "Invalid date.", &Value::Null))?;
-        Ok(Since { name, wall_ms: wall_ms.div_euclid(1000) * 1000 })
-    }
-
     /// Whether `_fields` leaves this field in.
     pub(super) fn wants(&self, field: &str) -> bool {
         let fields = self.list("_fields");
@@ -169,7 +150,7 @@ impl Parameters {
             let mut query = form_urlencoded::Serializer::new(String::new());
             query.extend_pairs(self.0.iter().filter(|(key, _)| key != "page"));
             query.append_pair("page", &number.to_string());
-            format!("<http://{host}/{}?{}>; rel=\"{rel}\"", ask.path, query.finish())
+            format!("<http://{host}/{}/{}?{}>; rel=\"{rel}\"", ask.shop, ask.path, query.finish())
         };
         let mut links = Vec::new();
         if page > 1 && pages > 0 {
@@ -190,4 +171,23 @@ pub(super) fn invalid(name: &str, code: &str, message: &str, data: &Value) -> Re
         "details": { name: { "code": code, "message": message, "data": data } },
     });
     refused
+}
+
+/// The instant of a date filter on the wall clock of the column it is compared with, as measured: a value with a
+/// zone is moved into the site's own time even where `dates_are_gmt` then compares it with GMT; one without is
+/// taken as it stands.
+fn date(shop: &Shop, name: &'static str, text: &str) -> Result<Since, Refused> {
+    let zoned = DateTime::parse_from_rfc3339(text)
+        .ok()
+        .map(|at| UtcMs(at.timestamp_millis()).plus_ms(shop.settings.zone_minutes * 60_000).0);
+    let plain = || {
+        let at = NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S").ok().or_else(|| {
+            NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().and_then(|day| day.and_hms_opt(0, 0, 0))
+        })?;
+        Some(at.and_utc().timestamp_millis())
+    };
+    let wall_ms = zoned
+        .or_else(plain)
+        .ok_or_else(|| invalid(name, "rest_invalid_date", "Invalid date.", &Value::Null))?;
+    Ok(Since { name, wall_ms: wall_ms.div_euclid(1000) * 1000 })
 }

@@ -125,14 +125,14 @@ struct Arriving {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Landed {
     sent_at: UtcMs,
-    landed_at: UtcMs,
+    at: UtcMs,
     shown: i64,
 }
 
 impl Landed {
-    pub(super) const fn at(self, place: PlaceIx) -> Landing {
-        let Self { sent_at, landed_at, shown } = self;
-        Landing { place, sent_at, landed_at, value: Units::of(shown) }
+    pub(super) const fn on(self, place: PlaceIx) -> Landing {
+        let Self { sent_at, at, shown } = self;
+        Landing { place, sent_at, landed_at: at, value: Units::of(shown) }
     }
 }
 
@@ -182,7 +182,7 @@ impl Level {
             return None;
         }
         self.note(at);
-        Some(Landed { sent_at, landed_at: at, shown: self.shown() })
+        Some(Landed { sent_at, at, shown: self.shown() })
     }
 
     /// Lets land what is due by `now`.
@@ -190,7 +190,7 @@ impl Level {
         let mut landed = Vec::new();
         while let Some(write) = self.on_the_way.pop_front_if(|write| write.lands_at <= now) {
             self.note(write.lands_at);
-            landed.push(Landed { sent_at: write.sent_at, landed_at: write.lands_at, shown: self.shown() });
+            landed.push(Landed { sent_at: write.sent_at, at: write.lands_at, shown: self.shown() });
         }
         landed
     }

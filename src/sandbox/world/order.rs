@@ -74,7 +74,7 @@ pub struct Line {
     pub shipped: i64,
     /// Pieces paid back after shipping.
     pub returned: i64,
-    /// WooCommerce: line meta `_reduced_stock`, the pieces by which the line still lowers the number; absent when 0.
+    /// Pieces by which the line still lowers the number. WooCommerce: line meta `_reduced_stock`, absent when 0.
     pub reduced: i64,
     /// WooCommerce: line meta `_restock_refunded_items`, the pieces that refunds put back; absent when 0.
     pub restock_refunded: i64,
