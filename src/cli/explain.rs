@@ -69,8 +69,10 @@ struct PlaceExplained {
     /// What it should show; nothing where it is left alone or held.
     target: Option<Units>,
     expected: Option<Units>,
-    /// By how much it may show less than expected, through sales already in the ledger.
+    /// By how much it may show less than expected, through sales that our own write may have erased.
     slack: Units,
+    /// The same, through sales that the last read may or may not have shown.
+    unplaced: Units,
     observed: Option<Units>,
     observed_at: Option<UtcMs>,
     needs_read: bool,
@@ -171,6 +173,7 @@ impl Explainer<'_> {
             inputs,
             expected: row.expected,
             slack: row.slack,
+            unplaced: row.unplaced,
             observed: row.observed,
             observed_at: row.observed_at,
             needs_read: row.needs_read,

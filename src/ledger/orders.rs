@@ -58,7 +58,7 @@ struct Context<'a> {
 }
 
 impl Ledger {
-    /// Brings the ledger to what the snapshot says. `content` is any hash of the snapshot's content.
+    /// Brings the ledger to what the snapshot says. `digest` is any hash of the snapshot's content.
     ///
     /// # Errors
     /// [`super::LedgerError::Sqlite`].
@@ -68,7 +68,7 @@ impl Ledger {
         settings: &Settings,
         channel: &ChannelSettings,
         order: &OrderSnapshot,
-        content: i64,
+        digest: i64,
     ) -> Result<Ingested> {
         let mut done = Ingested::default();
         let (channel_id, order_id) = (channel.id.as_str(), order.id.as_str());
@@ -78,7 +78,7 @@ impl Ledger {
             |row| Ok((row.get(0)?, row.get(1)?)),
         )?;
         if let Some((updated_at, had)) = known
-            && (order.updated_at < updated_at || (order.updated_at == updated_at && had == content))
+            && (order.updated_at < updated_at || (order.updated_at == updated_at && had == digest))
         {
             return Ok(done);
         }
@@ -87,7 +87,7 @@ impl Ledger {
         self.run(
             "INSERT INTO order_head (channel, order_id, number, created_at, updated_at, content) \
              VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO UPDATE SET number = ?3, updated_at = ?5, content = ?6",
-            &[&channel_id, &order_id, &order.number, &order.created_at, &order.updated_at, &content],
+            &[&channel_id, &order_id, &order.number, &order.created_at, &order.updated_at, &digest],
         )?;
         let mut rows = self.lines_of(channel_id, order_id)?;
         let context = Context { at, channel, settings, order };

@@ -17,7 +17,7 @@ use stockd::{
         ListingReading, LocationId, Operation, OrderId, OrderSnapshot, Place, Settings, Sku, Units, UtcMs,
         listing::Writable,
     },
-    ledger::Ledger,
+    ledger::{Ledger, Span},
 };
 
 const CONFIG: &str = r#"
@@ -128,7 +128,8 @@ impl Shop {
             for (id, _, shown) in listings {
                 let place = ledger.place_id(&channel.id, &place(id)).unwrap().unwrap();
                 let row = ledger.place(place).unwrap().unwrap();
-                ledger.compare(&row, Units::of(*shown), UtcMs(1_000), UtcMs(1_000), UtcMs(2_000)).unwrap();
+                let read = Span { from: UtcMs(1_000), to: UtcMs(1_000) };
+                ledger.compare(&row, Units::of(*shown), read, UtcMs(1_000), UtcMs(2_000)).unwrap();
             }
         });
     }

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use stockd::{
     domain::{UtcMs, WriteRow},
     engine::plan,
-    ledger::{Incident, NewPush, PushState, Sent},
+    ledger::{Incident, NewPush, PushState, Span},
 };
 
 use crate::{Shop, now, place};
@@ -64,7 +64,7 @@ fn push(shop: &Shop, state: Option<PushState>) {
         let request = ledger.prepare(now(), &web.id, &[NewPush { place, row, inputs }]).unwrap();
         match state {
             None => {
-                let landed = Sent { from: UtcMs(5_000), to: UtcMs(5_100) };
+                let landed = Span { from: UtcMs(5_000), to: UtcMs(5_100) };
                 ledger.settle_applied(request.id, place, now(), landed, true).unwrap();
             }
             Some(state) => {

@@ -181,9 +181,9 @@ fn shown(explained: &ListingExplained, place: &PlaceExplained) -> Vec<String> {
     let mut lines = Vec::new();
     match place.expected {
         None => lines.push("expected: its number has not been read yet".into()),
-        Some(expected) if place.slack > Units::ZERO => lines.push(format!(
-            "expected {expected}, up to {} less: a sale and our write crossed; a read decides",
-            place.slack
+        Some(expected) if place.slack + place.unplaced > Units::ZERO => lines.push(format!(
+            "expected {expected}, up to {} less: a sale crossed with our write or read; the next read decides",
+            place.slack + place.unplaced
         )),
         Some(expected) if place.request.is_some() => {
             lines.push(format!("expected {expected} at most: a write is under way"));

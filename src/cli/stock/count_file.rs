@@ -46,7 +46,6 @@ pub(super) fn read(bytes: &[u8], defaults: &Defaults) -> Result<CountFile, BadLi
         let line = line_ends(&bytes[..error.valid_up_to()]) + 1;
         BadLines::from([(line, "is not UTF-8 text: save the file as \"CSV UTF-8\"".to_owned())])
     })?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut records = Records::new(text);
     let Some((line, header)) = records.next_filled() else {
         return Err(whole("the file is empty".into()));
