@@ -17,7 +17,7 @@ use crate::{
     channels::{Client, Connection},
     domain::{ChannelId, Settings},
     engine::Engine,
-    ledger::Ledger,
+    ledger::{Depth, Ledger},
 };
 use engine_thread::{Clock, Input};
 
@@ -44,6 +44,7 @@ pub fn run(
         .collect::<anyhow::Result<Vec<_>>>()?;
     let clock = Clock::start();
     let ledger = Ledger::open(&settings.ledger)?;
+    refuse_a_damaged(&ledger)?;
     let engine = Engine::new(ledger, settings, clock.now())?;
     tracing::info!(event = "daemon.started", version = env!("CARGO_PKG_VERSION"), "stockd is running");
 
@@ -67,6 +68,21 @@ pub fn run(
         thread.join().map_err(|_| anyhow::anyhow!("the engine's thread has panicked; this is a defect"))?;
     tracing::info!(event = "daemon.stopped", "stockd has stopped");
     ended
+}
+
+/// A ledger that doesn't add up is not worked with: every number pushed from it would be wrong.
+fn refuse_a_damaged(ledger: &Ledger) -> anyhow::Result<()> {
+    let report = ledger.verify(Depth::SinceCheckpoint)?;
+    for problem in &report.problems {
+        tracing::error!(event = "ledger.damaged", "{}: {}", problem.subject, problem.detail);
+    }
+    anyhow::ensure!(
+        report.is_clean(),
+        "the ledger {} fails verification: keep the file, put the latest backup in its place, and start again; \
+         `stockd verify` tells all that is wrong with it",
+        ledger.path().display()
+    );
+    Ok(())
 }
 
 /// Returns on SIGTERM or SIGINT. A SIGHUP is answered in the log: there is nothing to reload it could mean.

@@ -45,6 +45,8 @@ pub struct Engine {
     /// Whether what is in memory is what the ledger says.
     loaded: bool,
     stopping: bool,
+    /// The day, counted from 1970, whose checkpoint has been looked after.
+    checked_day: i64,
 }
 
 /// Why a place is looked at again.
@@ -77,6 +79,7 @@ impl Engine {
             notices: Vec::new(),
             loaded: false,
             stopping: false,
+            checked_day: 0,
         };
         engine.load(now)?;
         Ok(engine)
@@ -142,6 +145,7 @@ impl Engine {
             }
         }
         self.lapse_shadows(now)?;
+        self.checkpoint(now)?;
         for at in 0..self.channels.len() {
             self.wake_later(now, at)?;
             self.watch_brake(now, at)?;
@@ -150,6 +154,16 @@ impl Engine {
         }
         self.ledger.commit()?;
         Ok(step)
+    }
+
+    /// Once a day, so that a start need not verify the ledger from its first movement on.
+    fn checkpoint(&mut self, now: Now) -> Result<()> {
+        let day = now.utc.0.div_euclid(86_400_000);
+        if day != self.checked_day {
+            self.ledger.checkpoint(now.utc)?;
+            self.checked_day = day;
+        }
+        Ok(())
     }
 
     /// Builds what is in memory from the ledger.
