@@ -9,7 +9,7 @@ use super::{
     schedule::passes_brake,
 };
 use crate::{
-    domain::{Call, CallError, LevelReading, Now, RowOutcome, WriteMode},
+    domain::{Call, CallError, LevelReading, Mode, Now, RowOutcome, WriteMode},
     ledger::{OpenRequest, PlaceId, PushState},
 };
 
@@ -295,8 +295,8 @@ impl Engine {
 }
 
 impl Channel {
-    /// Whether an unsettled request is repeated rather than looked up.
+    /// Whether an unsettled request is repeated rather than looked up. A channel that is only observed is never written.
     pub(super) fn repeats(&self, now: Now, unsettled: &Unsettled) -> bool {
-        !unsettled.by_read && now.utc < unsettled.expires
+        self.settings.mode == Mode::Push && !unsettled.by_read && now.utc < unsettled.expires
     }
 }

@@ -33,7 +33,7 @@ pub(super) fn recorded(orders: &Path, day: Option<NaiveDate>, seed: u64) -> Resu
 }
 
 fn sandbox(catalogue: Catalogue, demand: Option<Demand>, seed: u64) -> SandboxConfig {
-    let referee = Settings { fence_age_ms: 1_000, ..Settings::default() };
+    let referee = Settings { fence_age_ms: 500, ..Settings::default() };
     SandboxConfig { port: 0, seed, shops: shops(), catalogue, demand, referee }
 }
 
