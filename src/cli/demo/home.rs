@@ -96,7 +96,7 @@ impl Home {
             write!(
                 text,
                 "\n[channels.{id}]\nkind = \"{}\"\nmode = \"push\"\nurl = \"{address}\"\n\
-                 orders = {{ every = \"1s\" }}\nsettle = \"1s\"\norder_delay = \"5s\"\n",
+                 orders = {{ every = \"1s\", overlap = \"5s\" }}\nsettle = \"1s\"\norder_delay = \"5s\"\n",
                 shop.kind.name()
             )?;
             if let Some(cap) = shop.policy.cap {
