@@ -1,5 +1,6 @@
 //! The commands, one file each: parse, ask the layers below, print.
 
+pub mod adopt;
 pub mod ask;
 pub mod check;
 mod check_online;
@@ -38,6 +39,7 @@ pub struct Cli {
 #[allow(missing_docs)]
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    Adopt(adopt::Adopt),
     Check(check::Check),
     Demo(demo::Demo),
     Run(run::Run),
@@ -61,6 +63,7 @@ pub enum Command {
 /// A [`Failure`] with the exit code and the message for the user.
 pub fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
+        Command::Adopt(adopt) => adopt::run(&adopt),
         Command::Check(check) => check::run(&check),
         Command::Demo(demo) => demo::run(&demo),
         Command::Run(run) => run::run(&run),

@@ -91,9 +91,9 @@ pub fn run(args: &Plan) -> Result<(), Failure> {
         }
     }
     if args.json {
-        Out.json(&report)?
+        Out.json(&report)?;
     } else {
-        print(&report)?
+        print(&report)?;
     }
     if args.exit_code && !report.differences.is_empty() { Err(Failure::Differences) } else { Ok(()) }
 }
@@ -141,7 +141,9 @@ impl Planner<'_> {
 }
 
 fn print(report: &Report) -> Result<(), Failure> {
-    if report.differences.is_empty() {
+    if compared(report) == 0 {
+        Out.line("nothing to compare: no listing is kept in step yet (`stockd status` tells why)")?;
+    } else if report.differences.is_empty() {
         Out.line(format!("nothing to change: {} numbers are what they should be", compared(report)))?;
     } else {
         let rows: Vec<[String; 8]> = report

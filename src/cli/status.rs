@@ -83,9 +83,9 @@ pub fn run(args: &Status) -> Result<(), Failure> {
     let settings = args.config.load_with(Secrets::Unread)?.settings;
     let report = report(&settings)?;
     if args.json {
-        Out.json(&report)?
+        Out.json(&report)?;
     } else {
-        print(&report)?
+        print(&report)?;
     }
     if args.exit_code && !report.attention.is_empty() { Err(Failure::Differences) } else { Ok(()) }
 }

@@ -64,8 +64,8 @@ struct Counted {
     #[arg(long, value_name = "NAME", default_value = LocationId::DEFAULT)]
     location: String,
     /// When it was counted, such as 2026-11-22T18:30:00+01:00; without it, now. What moved since comes on top.
-    #[arg(long, value_name = "TIME", value_parser = ask::parse_instant)]
-    counted_at: Option<UtcMs>,
+    #[arg(long = "counted-at", value_name = "TIME", value_parser = ask::parse_instant)]
+    at: Option<UtcMs>,
 }
 
 /// Sets one SKU to what was counted.
@@ -140,7 +140,7 @@ fn run_set(args: &Set) -> Result<(), Failure> {
         location: LocationId::new(&args.counted.location),
         quantity: args.quantity,
         basis,
-        counted_at: args.counted.counted_at.unwrap_or_else(ask::now),
+        counted_at: args.counted.at.unwrap_or_else(ask::now),
     };
     let operation = Operation::Count { rows: vec![row], reason: args.reason.reason.clone() };
     Out.line(ask::ask(&settings.ledger, &settings, &operation, args.wait)?)?;

@@ -44,9 +44,9 @@ pub fn run(args: &Verify) -> Result<(), Failure> {
     let depth = if args.quick { Depth::SinceCheckpoint } else { Depth::Whole };
     let report = Reader::open(&path)?.verify(depth)?;
     if args.json {
-        Out.json(&report)?
+        Out.json(&report)?;
     } else {
-        print(&report)?
+        print(&report)?;
     }
     if report.is_clean() {
         return Ok(());

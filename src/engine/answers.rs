@@ -6,7 +6,10 @@ use super::{
     CallId, Engine, Level, Notice, Result,
     channel::{Channel, Heard, InFlight, What},
 };
-use crate::domain::{Answer, CallError, Identity, Meter, Now, Reply, UtcMs};
+use crate::{
+    domain::{Answer, CallError, Identity, Meter, Now, Reply},
+    ledger::Span,
+};
 
 /// The longest pause after failures in a row.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(300);
@@ -168,6 +171,6 @@ fn heard(now: Now, flight: &InFlight, took: Duration, meter: &Meter, step_ms: i6
     let step = step_ms.max(1);
     let date = meter.server_time.unwrap_or(now.utc);
     // The server's date is cut to the second: it was sent somewhere in [date, date + step).
-    let from = UtcMs((date.0 - took_ms).div_euclid(step) * step);
-    Heard { now, sent: flight.sent, from, to: date.plus_ms(step - 1) }
+    let span = Span { from: date.plus_ms(-took_ms), to: date.plus_ms(step - 1) };
+    Heard { now, sent: flight.sent, span }
 }

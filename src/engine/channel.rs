@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     domain::{ChannelSettings, Now, PageToken, Units, UtcMs},
-    ledger::{OpenRequest, PlaceId},
+    ledger::{OpenRequest, PlaceId, Span},
 };
 
 /// One channel: its limit, its queue, its jobs.
@@ -90,19 +90,22 @@ pub(super) struct Fence {
     pub(super) stage: FenceStage,
     /// What was paid for its write.
     pub(super) paid_write: f64,
-    /// What was paid for its read of orders; 0 once used.
+    /// What was paid for its reads; 0 once used.
     pub(super) paid_orders: f64,
+    pub(super) paid_levels: f64,
 }
 
 /// How far a fence has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FenceStage {
-    /// Numbers are being read.
-    Levels,
-    /// A read of orders that starts after the numbers were read must end.
+    /// A read of orders is to start.
     OrdersWanted,
     /// That read is under way.
     Orders,
+    /// Orders have been read, numbers are to be read.
+    LevelsWanted,
+    /// Numbers are being read.
+    Levels,
 }
 
 /// A request whose outcome nobody knows.
@@ -146,10 +149,8 @@ pub(super) struct Heard {
     pub(super) now: Now,
     /// When the call was sent, on the clock of `now.mono`.
     pub(super) sent: Duration,
-    /// Everything the channel did before this instant of its clock is in the reply.
-    pub(super) from: UtcMs,
-    /// Nothing it did after this instant of its clock is.
-    pub(super) to: UtcMs,
+    /// When the channel carried the call out, by its clock.
+    pub(super) span: Span,
 }
 
 /// What a place showed, if it said.

@@ -1,4 +1,4 @@
-//! The fence: numbers and orders are read right before an absolute write, in one round (CORRECTNESS.md rule 6).
+//! The fence: orders and numbers are read right before an absolute write, in one round (CORRECTNESS.md rule 6).
 
 use std::time::Duration;
 
@@ -16,8 +16,17 @@ use crate::{
 const UNREAD_PAUSE: Duration = Duration::from_secs(2);
 
 impl Engine {
-    /// The numbers of the fence's places. Orders are read next, so that a sale between the two reads counts once at
-    /// least.
+    /// The orders of the fence have been read to the end. Numbers come last: they show every sale at once, be its order
+    /// readable or not.
+    pub(super) fn fence_orders_read(&mut self, at: usize) {
+        if let Some(fence) = &mut self.channels[at].fence
+            && fence.stage == FenceStage::Orders
+        {
+            fence.stage = FenceStage::LevelsWanted;
+        }
+    }
+
+    /// The numbers of the fence's places: what still is to be written is prepared and leaves with this round.
     pub(super) fn fence_levels(&mut self, heard: Heard, at: usize, levels: &[LevelReading]) -> Result<()> {
         for level in levels {
             let told = self.heard_level(heard, at, level)?;
@@ -25,15 +34,10 @@ impl Engine {
                 fence.read.insert(place);
             }
         }
-        match &mut self.channels[at].fence {
-            Some(fence) if !fence.read.is_empty() => fence.stage = FenceStage::OrdersWanted,
-            _ => self.drop_fence(heard.now, at)?,
-        }
-        Ok(())
+        self.fence_complete(heard, at)
     }
 
-    /// Both reads are in: what still is to be written is prepared. It leaves with this round.
-    pub(super) fn fence_complete(&mut self, heard: Heard, at: usize) -> Result<()> {
+    fn fence_complete(&mut self, heard: Heard, at: usize) -> Result<()> {
         let now = heard.now;
         let Some(fence) = self.channels[at].fence.take() else { return Ok(()) };
         let mut pushes = Vec::new();
@@ -61,7 +65,7 @@ impl Engine {
     /// Gives a fence up: its places go back to the queue.
     pub(super) fn drop_fence(&mut self, now: Now, at: usize) -> Result<()> {
         let Some(fence) = self.channels[at].fence.take() else { return Ok(()) };
-        self.channels[at].budget.refund(fence.paid_write + fence.paid_orders);
+        self.channels[at].budget.refund(fence.paid_write + fence.paid_orders + fence.paid_levels);
         for place in fence.batch {
             self.channels[at].later.insert((now.mono + UNREAD_PAUSE, place));
         }

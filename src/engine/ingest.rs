@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{
     Cause, Engine, Level, Notice, Result,
     answers::jittered,
-    channel::{FenceStage, Heard, OrdersJob},
+    channel::{Heard, OrdersJob},
     seen::content_hash,
 };
 use crate::{
@@ -34,7 +34,7 @@ impl Engine {
             return self.drop_fence(heard.now, at);
         }
         let id = self.channels[at].settings.id.clone();
-        if let Some(latest) = job.latest.map(|latest| latest.min(heard.to))
+        if let Some(latest) = job.latest.map(|latest| latest.min(heard.span.to))
             && self.ledger.cursor(id.as_str())?.is_none_or(|had| latest > had)
         {
             self.ledger.move_cursor(id.as_str(), latest)?;
@@ -43,9 +43,7 @@ impl Engine {
         channel.polled = true;
         channel.polls += 1;
         channel.next_poll = heard.now.mono + wait(&channel.settings.orders, channel, heard.now);
-        if channel.fence.as_ref().is_some_and(|fence| fence.stage == FenceStage::Orders) {
-            return self.fence_complete(heard, at);
-        }
+        self.fence_orders_read(at);
         Ok(())
     }
 
@@ -234,7 +232,7 @@ impl Engine {
         }
         let lapses_at = heard.now.utc.plus_ms(channel.lapse_ms());
         let id = channel.settings.id.clone();
-        let compared = self.ledger.compare(&row, quantity, heard.from, heard.now.utc, lapses_at)?;
+        let compared = self.ledger.compare(&row, quantity, heard.span, heard.now.utc, lapses_at)?;
         let managed = row.state == crate::ledger::ListingState::Managed;
         match compared.told {
             Comparison::Equal | Comparison::First => {}

@@ -1,7 +1,7 @@
 //! What a channel does next. Order polls have the first call on its limit, then fences under way, what nobody knows,
 //! the queue by risk, and scans last (CORRECTNESS.md rule 12).
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use super::{
     CallId, Command, Engine, Result,
@@ -16,6 +16,7 @@ use crate::domain::{Call, Mode, Now, PageToken, UtcMs};
 enum Work {
     Identify,
     FenceOrders,
+    FenceLevels,
     Poll,
     Settle(usize),
     Write,
@@ -48,7 +49,7 @@ impl Engine {
             }
             let Some(work) = next_work(channel, now, ready) else { return Ok(channel.next_timer()) };
             let price = match work {
-                Work::FenceOrders => 0.0,
+                Work::FenceOrders | Work::FenceLevels => 0.0,
                 _ => channel.budget.cost(sorts(channel, now, work)),
             };
             if let Err(wait) = channel.budget.take(now.mono, price) {
@@ -79,7 +80,8 @@ impl Engine {
                     self.send_write(now, at, request, false, price, out);
                 }
             }
-            Work::Fence => self.start_fence(now, at, out),
+            Work::Fence => self.start_fence(now, at),
+            Work::FenceLevels => self.start_fence_levels(now, at, out)?,
         }
         Ok(())
     }
@@ -124,30 +126,35 @@ impl Engine {
         Ok(())
     }
 
-    /// Takes the most urgent places out of the queue and reads what they show, before their orders are read and their
-    /// numbers written. What all three calls cost is paid at once, so that nothing waits in between.
-    fn start_fence(&mut self, now: Now, at: usize, out: &mut Vec<Command>) {
+    /// Takes the most urgent places out of the queue; their orders and their numbers are read before they are written.
+    /// What all three calls cost is paid at once, so that nothing waits in between.
+    fn start_fence(&mut self, now: Now, at: usize) {
         let channel = &mut self.channels[at];
         let most = channel.settings.capabilities.write_batch.min(channel.settings.capabilities.read_batch);
         let braked = channel.braked;
         let batch =
             channel.queue.take_batch(now.mono, most, |e| e.path == Path::Fenced && passes_brake(e, braked));
         let price = |sort| channel.budget.cost(&[sort]);
-        let (levels, orders, write) = (price(Sort::Levels), price(Sort::Orders), price(Sort::Write));
-        let mut places = Vec::with_capacity(batch.len());
-        for id in &batch {
-            if let Ok(Some(row)) = self.ledger.place(*id) {
-                places.push(row.place);
-            }
-        }
         channel.fence = Some(Fence {
             batch,
-            read: Default::default(),
-            stage: FenceStage::Levels,
-            paid_write: write,
-            paid_orders: orders,
+            read: HashSet::new(),
+            stage: FenceStage::OrdersWanted,
+            paid_write: price(Sort::Write),
+            paid_orders: price(Sort::Orders),
+            paid_levels: price(Sort::Levels),
         });
-        self.send(now, at, Call::Levels(places), What::FenceLevels, levels, out);
+    }
+
+    fn start_fence_levels(&mut self, now: Now, at: usize, out: &mut Vec<Command>) -> Result<()> {
+        let Some(fence) = &mut self.channels[at].fence else { return Ok(()) };
+        fence.stage = FenceStage::Levels;
+        let paid = std::mem::take(&mut fence.paid_levels);
+        let mut places = Vec::with_capacity(fence.batch.len());
+        for id in &fence.batch {
+            places.extend(self.ledger.place(*id)?.map(|row| row.place));
+        }
+        self.send(now, at, Call::Levels(places), What::FenceLevels, paid, out);
+        Ok(())
     }
 
     pub(super) fn send(
@@ -217,6 +224,9 @@ fn next_work(channel: &Channel, now: Now, ready: bool) -> Option<Work> {
     }
     let fence = channel.fence.as_ref().map(|fence| fence.stage);
     if !channel.orders_in_flight {
+        if fence == Some(FenceStage::LevelsWanted) {
+            return Some(Work::FenceLevels);
+        }
         if fence == Some(FenceStage::OrdersWanted) && channel.poll.is_none() {
             return Some(Work::FenceOrders);
         }
@@ -261,6 +271,7 @@ fn sorts(channel: &Channel, now: Now, work: Work) -> &'static [Sort] {
     match work {
         Work::Identify => &[Sort::Identify],
         Work::FenceOrders | Work::Poll | Work::Sweep => &[Sort::Orders],
+        Work::FenceLevels => &[Sort::Levels],
         Work::Settle(which) if channel.unsettled.get(which).is_some_and(|u| !channel.repeats(now, u)) => {
             &[Sort::Levels]
         }

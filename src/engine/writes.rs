@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     domain::{Call, CallError, LevelReading, Now, RowOutcome, WriteMode},
-    ledger::{OpenRequest, PlaceId, PushState, Sent},
+    ledger::{OpenRequest, PlaceId, PushState},
 };
 
 /// The pause before a request of unknown outcome is repeated.
@@ -92,8 +92,7 @@ impl Engine {
             RowOutcome::Applied => {
                 channel.refused.remove(&place);
                 channel.explained.remove(&place);
-                let landed = Sent { from: heard.from, to: heard.to };
-                self.ledger.settle_applied(request.id, place, heard.now.utc, landed, exact)?;
+                self.ledger.settle_applied(request.id, place, heard.now.utc, heard.span, exact)?;
                 let detail = format!("{} shows {}", row.place.listing, row.value);
                 self.notices.push(notice(Level::Debug, "push.applied", detail).count(row.value.get()));
             }
@@ -259,7 +258,7 @@ impl Engine {
                     self.ledger.settle_by_read(request, *place, *quantity)?;
                     if let Some(row) = self.ledger.place(*place)? {
                         let lapses_at = now.utc.plus_ms(self.channels[at].lapse_ms());
-                        self.ledger.compare(&row, *quantity, heard.from, now.utc, lapses_at)?;
+                        self.ledger.compare(&row, *quantity, heard.span, now.utc, lapses_at)?;
                         let skus = self.ledger.component_skus(row.listing)?;
                         self.mark_skus(now, &skus, Cause::Other)?;
                     }

@@ -35,8 +35,8 @@ pub use listings::{ListingState, ScanEnd};
 pub use movements::{Movement, MovementKind};
 pub use operations::{CountEffect, Incident, Mailbox, Outcome};
 pub use orders::{Ingested, OwnSale};
-pub use outbox::{NewPush, OpenRequest, PushState, Sent};
-pub use places::{Compared, Comparison, ComponentStock, PlaceId, PlaceRow};
+pub use outbox::{NewPush, OpenRequest, PushState};
+pub use places::{Compared, Comparison, ComponentStock, PlaceId, PlaceRow, Span};
 pub use read::*;
 pub use verify::{Check, Depth, Invariant, Problem, VerifyReport};
 

@@ -4,7 +4,7 @@ use rusqlite::params;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{Ledger, LedgerError, PlaceId, Reader, Result};
+use super::{Ledger, LedgerError, PlaceId, Reader, Result, Span};
 use crate::domain::{ChannelId, Units, UtcMs, WriteRow};
 
 /// What became of a push.
@@ -65,15 +65,6 @@ pub struct OpenRequest {
     pub prepared_at: UtcMs,
 }
 
-/// When a write landed, by the channel's clock: not before `from`, not after `to`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sent {
-    /// The earliest possible landing.
-    pub from: UtcMs,
-    /// The latest possible landing.
-    pub to: UtcMs,
-}
-
 impl Ledger {
     /// Records a request and its pushes; each place is locked until its push is settled. Versions rise by one.
     ///
@@ -123,7 +114,7 @@ impl Ledger {
         request: i64,
         place: PlaceId,
         at: UtcMs,
-        landed: Sent,
+        landed: Span,
         exact: bool,
     ) -> Result<()> {
         let Some(value) = self.end_push(request, place, PushState::Applied, None)? else { return Ok(()) };
@@ -131,8 +122,8 @@ impl Ledger {
         self.run(
             "UPDATE listing_stock SET \
                expected = ?3 + flight_back - CASE WHEN ?6 THEN flight_sold ELSE 0 END, \
-               slack = CASE WHEN ?6 THEN 0 ELSE flight_sold + flight_back END, \
-               needs_read = NOT ?6 AND flight_sold + flight_back > 0, \
+               slack = CASE WHEN ?6 THEN 0 ELSE flight_sold + flight_back END, unplaced = 0, \
+               needs_read = flight_back > 0 OR (NOT ?6 AND flight_sold > 0), \
                expected_at = ?7, landed_from = ?4, landed_to = ?5, request = NULL, flight_sold = 0, flight_back = 0 \
              WHERE id = ?1 AND request = ?2",
             &[&place.0, &request, &value, &landed.from, &landed.to, &exact, &at],

@@ -40,6 +40,8 @@ pub struct PlaceRow {
     pub expected: Option<Units>,
     /// By how much it may show less, through sales that are already in the ledger.
     pub slack: Units,
+    /// By how much it may show less, through sales that the last read may or may not have shown.
+    pub unplaced: Units,
     /// What it said last.
     pub observed: Option<Units>,
     /// When it said so, by the channel's clock.
@@ -76,6 +78,15 @@ impl ComponentStock {
     }
 }
 
+/// A stretch of the channel's clock in which something happened: not before `from`, not after `to`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// The earliest instant.
+    pub from: UtcMs,
+    /// The latest instant.
+    pub to: UtcMs,
+}
+
 /// What a read of a place's number led to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Compared {
@@ -99,7 +110,7 @@ pub enum Comparison {
 }
 
 const PLACE_COLUMNS: &str = "s.id, s.listing, l.channel, l.listing_id, s.channel_location, coalesce(l.channel_sku, ''), \
-     l.batch_group, l.state, s.expected, s.slack, s.observed, s.observed_at, s.landed_to, s.version, s.request, s.needs_read";
+     l.batch_group, l.state, s.expected, s.slack, s.observed, s.observed_at, s.landed_to, s.version, s.request, s.needs_read, s.unplaced";
 
 fn place_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<(PlaceRow, String)> {
     let text = |at: usize| row.get::<_, String>(at);
@@ -119,6 +130,7 @@ fn place_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<(PlaceRow, String)> {
         version: row.get(13)?,
         request: row.get(14)?,
         needs_read: row.get(15)?,
+        unplaced: row.get(16)?,
     };
     Ok((place, text(7)?))
 }
@@ -126,6 +138,13 @@ fn place_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<(PlaceRow, String)> {
 fn with_state((mut place, state): (PlaceRow, String)) -> Result<PlaceRow> {
     place.state = ListingState::of(&state)?;
     Ok(place)
+}
+
+/// What is known last of a place's number.
+struct LastKnown {
+    landed: Span,
+    read: Span,
+    in_flight: bool,
 }
 
 impl Reader {
@@ -223,7 +242,7 @@ impl Ledger {
     /// Takes in a number read at a place that has no unresolved write. What it shows less than expected becomes its
     /// open shadow; it never raises anything.
     ///
-    /// `read_at` is the latest instant, by the channel's clock, at which everything sold before is in `quantity`.
+    /// Everything sold before `read.from` is in `quantity`, nothing sold after `read.to`, by the channel's clock.
     ///
     /// # Errors
     /// [`super::LedgerError::Sqlite`].
@@ -231,26 +250,26 @@ impl Ledger {
         &self,
         row: &PlaceRow,
         quantity: Units,
-        read_at: UtcMs,
+        read: Span,
         at: UtcMs,
         lapses_at: UtcMs,
     ) -> Result<Compared> {
         let open = self.open_shadow(row.id)?;
-        let unexplained = row.expected.map(|expected| expected + open - quantity);
+        let unexplained = row.expected.map(|expected| expected + open - row.unplaced - quantity);
         let known = row.expected == Some(quantity) && row.observed == Some(quantity) && !row.needs_read;
         if known && open == unexplained.unwrap_or_default().at_least_zero() {
             return Ok(Compared { told: Comparison::Equal, shadow_changed: false });
         }
         self.run(
-            "UPDATE listing_stock SET expected = ?2, expected_at = ?3, slack = 0, observed = ?2, observed_at = ?4, \
-             needs_read = 0 WHERE id = ?1",
-            &[&row.id.0, &quantity, &at, &read_at],
+            "UPDATE listing_stock SET expected = ?2, expected_at = ?3, slack = 0, unplaced = 0, observed = ?2, \
+             observed_at = ?4, observed_to = ?5, needs_read = 0 WHERE id = ?1",
+            &[&row.id.0, &quantity, &at, &read.from, &read.to],
         )?;
         let Some(unexplained) = unexplained else {
             return Ok(Compared { told: Comparison::First, shadow_changed: false });
         };
         let missing = unexplained.at_least_zero();
-        self.replace_open_shadow(row.id, missing, read_at, lapses_at)?;
+        self.replace_open_shadow(row.id, missing, read.from, lapses_at)?;
         let told = if unexplained < Units::ZERO {
             Comparison::Surplus(-unexplained)
         } else if missing > open {
@@ -293,22 +312,17 @@ impl Ledger {
     /// [`super::LedgerError::Sqlite`].
     pub fn own_sale(&self, channel: &ChannelSettings, sale: &OwnSale) -> Result<Option<PlaceId>> {
         let Some(place) = self.place_of_sale(channel, sale)? else { return Ok(None) };
-        let (landed_from, landed_to, read_at, in_flight): (UtcMs, UtcMs, Option<UtcMs>, bool) = self.one(
-            "SELECT landed_from, landed_to, observed_at, request IS NOT NULL FROM listing_stock WHERE id = ?1",
-            [place.0],
-            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
-        )?;
-        let step = channel.capabilities.time_step_ms;
-        let ended_by = |instant: UtcMs| sale.at.plus_ms(step) <= instant;
+        let known = self.last_known(place)?;
+        let sold_by = sale.at.plus_ms(channel.capabilities.time_step_ms);
         let mut held = sale.held;
         if held > Units::ZERO {
-            held = self.explain(place, held, sale.at.plus_ms(step))?;
+            held = self.explain(place, held, sold_by)?;
         }
-        if held == Units::ZERO || read_at.is_some_and(ended_by) {
+        if held == Units::ZERO || sold_by <= known.read.from {
             // The last read saw it already: what is believed to be shown rests on that read.
             return Ok(Some(place));
         }
-        if in_flight {
+        if known.in_flight {
             self.run(
                 "UPDATE listing_stock SET flight_sold = flight_sold + max(?2, 0), flight_back = flight_back - min(?2, 0) \
                  WHERE id = ?1",
@@ -316,11 +330,11 @@ impl Ledger {
             )?;
         }
         let absolute = channel.capabilities.write_mode == WriteMode::Absolute;
-        if absolute && !in_flight && ended_by(landed_from) {
+        if absolute && !known.in_flight && sold_by <= known.landed.from {
             // Our own write erased it: the place shows what we wrote.
             return Ok(Some(place));
         }
-        if absolute && !in_flight && sale.at <= landed_to {
+        if absolute && !known.in_flight && sale.at <= known.landed.to {
             let raise = (-held).at_least_zero();
             self.run(
                 "UPDATE listing_stock SET expected = expected + ?2, slack = slack + ?3, needs_read = 1 WHERE id = ?1",
@@ -328,8 +342,34 @@ impl Ledger {
             )?;
             return Ok(Some(place));
         }
-        self.run("UPDATE listing_stock SET expected = expected - ?2 WHERE id = ?1", &[&place.0, &held])?;
+        // A give-back that the last read or landing may have seen already raises what is believed, not what is sure.
+        let unsure = held < Units::ZERO && sale.at <= known.read.to.max(known.landed.to);
+        // Without a shadow the read saw all that was known: whatever comes up later was sold later.
+        let unplaced = match sale.at <= known.read.to {
+            true => held.at_least_zero().min(self.open_shadow(place)?),
+            false => Units::ZERO,
+        };
+        self.run(
+            "UPDATE listing_stock SET expected = expected - ?2, unplaced = unplaced + ?3, \
+             needs_read = needs_read OR ?3 > 0 OR ?4 WHERE id = ?1",
+            &[&place.0, &(held - unplaced), &unplaced, &unsure],
+        )?;
         Ok(Some(place))
+    }
+
+    fn last_known(&self, place: PlaceId) -> Result<LastKnown> {
+        self.one(
+            "SELECT landed_from, landed_to, coalesce(observed_at, 0), coalesce(observed_to, 0), request IS NOT NULL \
+             FROM listing_stock WHERE id = ?1",
+            [place.0],
+            |row| {
+                Ok(LastKnown {
+                    landed: Span { from: row.get(0)?, to: row.get(1)? },
+                    read: Span { from: row.get(2)?, to: row.get(3)? },
+                    in_flight: row.get(4)?,
+                })
+            },
+        )
     }
 
     /// Lets a sale made before `sold_by` explain shadows that were read after it, the earliest read first. Gives what

@@ -132,12 +132,12 @@ fn a_count_makes_listings_managed_that_did_not_match_before() {
 
 /// Stands in for the daemon: holds the ledger, answers `answers` requests, and gives what was asked.
 fn with_daemon<T>(shop: &Shop, answers: usize, work: impl FnOnce() -> T) -> (T, Vec<String>) {
-    let (settings, (ready, started), (stop, stopped)) = (shop.settings(), mpsc::channel(), mpsc::channel());
+    let (settings, (ready, started), (end, ended)) = (shop.settings(), mpsc::channel(), mpsc::channel());
     let daemon = thread::spawn(move || {
         let ledger = Ledger::open(&settings.ledger).unwrap();
         ready.send(()).unwrap();
         let mut asked = Vec::new();
-        while stopped.recv_timeout(Duration::from_millis(20)).is_err() {
+        while ended.recv_timeout(Duration::from_millis(20)).is_err() {
             for (id, operation) in ledger.waiting().unwrap().into_iter().take(answers - asked.len()) {
                 let operation = operation.unwrap();
                 ledger.begin().unwrap();
@@ -153,7 +153,7 @@ fn with_daemon<T>(shop: &Shop, answers: usize, work: impl FnOnce() -> T) -> (T, 
     });
     started.recv().unwrap();
     let done = work();
-    stop.send(()).unwrap();
+    end.send(()).unwrap();
     (done, daemon.join().unwrap())
 }
 

@@ -2,10 +2,10 @@
 
 use std::process::Stdio;
 
-use stockd::ledger::{Incident, NewPush, PushState, Sent};
 use stockd::{
     domain::{UtcMs, WriteRow},
     engine::plan,
+    ledger::{Incident, NewPush, PushState, Sent},
 };
 
 use crate::{Shop, now, place};
@@ -220,8 +220,8 @@ fn without_a_ledger_or_a_configuration_the_message_says_what_to_do() {
 #[test]
 fn p9_a_reader_that_goes_away_is_no_failure() {
     let shop = Shop::new();
-    let rows: String = (0..20_000).map(|n| format!("SKU-{n},{n}\n")).collect();
-    shop.write("count.csv", format!("sku,on_hand\n{rows}"));
+    let rows: Vec<String> = (0..20_000).map(|n| format!("SKU-{n},{n}")).collect();
+    shop.write("count.csv", format!("sku,on_hand\n{}", rows.join("\n")));
     shop.run(&["stock", "import", "count.csv"]).success();
     for args in [
         &["stock", "export"][..],

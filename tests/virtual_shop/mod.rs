@@ -8,10 +8,11 @@ use stockd::{
         Answer, BudgetReading, Cadence, Call, CallError, Capabilities, ChannelId, ChannelKind,
         ChannelLocation, ChannelSettings, Costs, Identity, LevelReading, LineId, LineNet, LineSnapshot,
         ListingId, ListingReading, ListingsPage, LocationId, Meter, Mode, Now, OrderId, OrderSnapshot,
-        OrdersPage, PageToken, Percent, Place, Policies, Quota, Reply, RowOutcome, Settings, Units, UtcMs,
-        WriteMode, listing::Writable, settings::BrakeSettings,
+        OrdersPage, PageToken, Percent, Place, Policies, Policy, Quota, Reply, RowOutcome, Settings, Sku,
+        Units, UtcMs, WriteMode, listing::Writable, settings::BrakeSettings,
     },
     engine::{CallId, Command, Engine, Event},
+    referee::{ChannelIx, Landing, NewPlace, OrderEvent, PlaceIx, Referee},
 };
 
 /// One way of every request.
@@ -42,6 +43,13 @@ pub struct Shop {
     /// Fails the next writes: `true` after applying them, `false` before.
     pub time_out_writes: Vec<bool>,
     keys: BTreeMap<String, Vec<RowOutcome>>,
+    /// How long an order, or a change of one, stays out of the orders read, in milliseconds.
+    pub order_delay_ms: i64,
+    /// Each version of an order, from when on it is readable.
+    versions: Vec<(UtcMs, OrderSnapshot)>,
+    /// What landed in the last write: listing and value.
+    landed: Vec<(String, i64, bool)>,
+    first_sent: BTreeMap<String, UtcMs>,
 }
 
 impl Shop {
@@ -63,6 +71,10 @@ impl Shop {
             calls: Vec::new(),
             time_out_writes: Vec::new(),
             keys: BTreeMap::new(),
+            order_delay_ms: 0,
+            versions: Vec::new(),
+            landed: Vec::new(),
+            first_sent: BTreeMap::new(),
         }
     }
 
@@ -88,14 +100,16 @@ impl Shop {
             net,
             held: Units::of(units),
         };
-        self.orders.push(OrderSnapshot {
+        let order = OrderSnapshot {
             id: OrderId::new(order),
             number: format!("#{order}"),
             created_at: second,
             updated_at: second,
             lines: vec![line],
             unknown_state: None,
-        });
+        };
+        self.versions.push((now.utc.plus_ms(self.order_delay_ms), order.clone()));
+        self.orders.push(order);
     }
 
     /// The shop cancels an order before it ships and puts the units back itself.
@@ -108,6 +122,7 @@ impl Shop {
             self.listings.get_mut(listing).unwrap().shown += line.held.get();
             line.held = Units::ZERO;
         }
+        self.versions.push((now.utc.plus_ms(self.order_delay_ms), found.clone()));
     }
 
     /// The shop's own limit, as its vendor states it.
@@ -152,14 +167,14 @@ impl Shop {
             requests: 1,
         };
         let result = if paid {
-            self.reply(call)
+            self.reply(now.utc, call)
         } else {
             Err(CallError::Throttled { wait: Some(Duration::from_secs(1)), detail: "too fast".into() })
         };
         Answer { result, meter }
     }
 
-    fn reply(&mut self, call: &Call) -> Result<Reply, CallError> {
+    fn reply(&mut self, now: UtcMs, call: &Call) -> Result<Reply, CallError> {
         Ok(match call {
             Call::Identify => Reply::Identity(Identity {
                 account: format!("account of {}", self.id),
@@ -168,12 +183,12 @@ impl Shop {
                 warnings: Vec::new(),
             }),
             Call::Orders { since, .. } => Reply::Orders(OrdersPage {
-                orders: self.orders.iter().filter(|o| o.updated_at >= *since).cloned().collect(),
+                orders: self.readable(now).into_iter().filter(|o| o.updated_at >= *since).collect(),
                 next: None,
                 rejected: Vec::new(),
             }),
             Call::OrdersById(ids) => Reply::Orders(OrdersPage {
-                orders: self.orders.iter().filter(|o| ids.contains(&o.id)).cloned().collect(),
+                orders: self.readable(now).into_iter().filter(|o| ids.contains(&o.id)).collect(),
                 next: None,
                 rejected: Vec::new(),
             }),
@@ -181,8 +196,20 @@ impl Shop {
             Call::Levels(places) => {
                 Reply::Levels(places.iter().filter_map(|p| self.level(p.listing.as_str())).collect())
             }
-            Call::Write { key, rows } => return self.write(key, rows),
+            Call::Write { key, rows } => {
+                self.first_sent.entry(key.clone()).or_insert(now);
+                return self.write(key, rows);
+            }
         })
+    }
+
+    /// The latest readable version of each order.
+    fn readable(&self, now: UtcMs) -> Vec<OrderSnapshot> {
+        let mut latest: BTreeMap<&OrderId, &OrderSnapshot> = BTreeMap::new();
+        for (_, order) in self.versions.iter().filter(|(from, _)| *from <= now) {
+            latest.insert(&order.id, order);
+        }
+        latest.into_values().cloned().collect()
     }
 
     fn level(&self, listing: &str) -> Option<LevelReading> {
@@ -236,6 +263,7 @@ impl Shop {
                 RowOutcome::Conflict { detail: format!("it shows {}", listing.shown) }
             } else {
                 listing.shown = row.value.get();
+                self.landed.push((row.place.listing.as_str().to_owned(), row.value.get(), true));
                 RowOutcome::Applied
             });
         }
@@ -300,7 +328,7 @@ fn costs_of(shop: &Shop) -> Costs {
 /// A thing under way in the virtual world.
 enum Flight {
     Request(Command),
-    Reply { call: CallId, answer: Answer },
+    Reply { call: CallId, channel: usize, answer: Answer },
 }
 
 /// The engine, its shops, and what is under way between them.
@@ -311,12 +339,13 @@ pub struct World {
     flights: BTreeMap<(Duration, u64), Flight>,
     next: u64,
     wake: Duration,
+    pub court: Option<Court>,
 }
 
 impl World {
     pub fn new(engine: Engine, shops: Vec<Shop>) -> Self {
         let now = Now { mono: Duration::ZERO, utc: START };
-        Self { engine, shops, now, flights: BTreeMap::new(), next: 0, wake: Duration::ZERO }
+        Self { engine, shops, now, flights: BTreeMap::new(), next: 0, wake: Duration::ZERO, court: None }
     }
 
     pub fn shop(&mut self, id: &str) -> &mut Shop {
@@ -339,7 +368,10 @@ impl World {
                 }
                 match entry.remove() {
                     Flight::Request(command) => self.arrive(&command),
-                    Flight::Reply { call, answer } => {
+                    Flight::Reply { call, channel, answer } => {
+                        if let Some(court) = &mut self.court {
+                            court.delivered(self.now.utc, channel, &answer);
+                        }
                         events.push(Event::Answered { call, took: 2 * LATENCY, answer });
                     }
                 }
@@ -354,9 +386,23 @@ impl World {
 
     fn arrive(&mut self, command: &Command) {
         let now = self.now;
-        let shop = self.shops.iter_mut().find(|shop| shop.id == command.channel).unwrap();
+        let channel = self.shops.iter().position(|shop| shop.id == command.channel).unwrap();
+        let shop = &mut self.shops[channel];
         let answer = shop.answer(now, &command.call);
-        self.put(LATENCY, Flight::Reply { call: command.id, answer });
+        if std::env::var_os("TRACE").is_some() {
+            println!("{:?} {} {:?} -> {:?}", now.mono, shop.id, command.call, answer.result);
+        }
+        let landed = std::mem::take(&mut shop.landed);
+        if let (Some(court), Call::Write { key, rows }) = (&mut self.court, &command.call) {
+            let sent_at = shop.first_sent.get(key).copied().unwrap_or(now.utc);
+            for (listing, value, _) in &landed {
+                court.landed(now.utc, channel, listing, *value, sent_at);
+            }
+            if answer.result.is_err() {
+                rows.iter().for_each(|row| court.unsettled(now.utc, channel, row.place.listing.as_str()));
+            }
+        }
+        self.put(LATENCY, Flight::Reply { call: command.id, channel, answer });
     }
 
     fn put(&mut self, after: Duration, flight: Flight) {
@@ -367,5 +413,88 @@ impl World {
     fn set(&mut self, mono: Duration) {
         let mono = mono.max(self.now.mono);
         self.now = Now { mono, utc: START.plus_ms(i64::try_from(mono.as_millis()).unwrap()) };
+    }
+}
+
+/// The referee, told of everything that happens in the virtual world.
+pub struct Court {
+    pub referee: Referee,
+    channels: Vec<ChannelIx>,
+    places: BTreeMap<(usize, String), PlaceIx>,
+}
+
+impl Court {
+    /// A referee for these shops, all of one SKU per listing.
+    pub fn new(shops: &[Shop], stock: &[(String, i64)], poll_ms: i64) -> Self {
+        let round_trip_ms = 2 * i64::try_from(LATENCY.as_millis()).unwrap();
+        let mut referee = Referee::new(stockd::referee::Settings {
+            fence_age_ms: 2 * round_trip_ms + 20,
+            ..stockd::referee::Settings::default()
+        });
+        for (sku, units) in stock {
+            referee.opening(&Sku::new(sku).unwrap(), Units::of(*units));
+        }
+        let (mut channels, mut places) = (Vec::new(), BTreeMap::new());
+        for (at, shop) in shops.iter().enumerate() {
+            let channel = referee.add_channel(stockd::referee::ChannelSettings {
+                order_poll_ms: poll_ms,
+                quantity_poll_ms: None,
+                read_allowance_ms: 2 * round_trip_ms,
+                slack_ms: 2_500,
+                settle_ms: 20_000,
+            });
+            channels.push(channel);
+            for (id, listing) in &shop.listings {
+                let sku = Sku::new(&listing.sku).unwrap();
+                let place = referee.add_place(NewPlace {
+                    channel,
+                    name: format!("{} {}", shop.id, listing.sku),
+                    components: vec![(sku, Units::ONE)],
+                    policy: Policy::default(),
+                    shown: Units::of(listing.shown),
+                });
+                places.insert((at, id.clone()), place);
+            }
+        }
+        Self { referee, channels, places }
+    }
+
+    fn event(&self, at: UtcMs, shop: usize, order: &str, sku: &str, units: i64, delay_ms: i64) -> OrderEvent {
+        OrderEvent {
+            at,
+            order: OrderId::new(order),
+            place: self.places[&(shop, format!("L-{sku}"))],
+            pieces: Units::of(units),
+            in_orders_at: at.plus_ms(delay_ms),
+            in_quantities_at: at,
+        }
+    }
+
+    pub fn sold(&mut self, at: UtcMs, shop: usize, order: &str, sku: &str, units: i64, delay_ms: i64) {
+        let event = self.event(at, shop, order, sku, units, delay_ms);
+        self.referee.sale(event);
+    }
+
+    pub fn gave_back(&mut self, at: UtcMs, shop: usize, order: &str, sku: &str, units: i64, delay_ms: i64) {
+        let event = self.event(at, shop, order, sku, units, delay_ms);
+        self.referee.give_back(event, true);
+    }
+
+    fn delivered(&mut self, at: UtcMs, shop: usize, answer: &Answer) {
+        let read_at = at.plus_ms(-i64::try_from(LATENCY.as_millis()).unwrap());
+        if let Ok(Reply::Orders(page)) = &answer.result {
+            for order in &page.orders {
+                self.referee.order_delivered(self.channels[shop], &order.id, read_at, at);
+            }
+        }
+    }
+
+    fn landed(&mut self, at: UtcMs, shop: usize, listing: &str, value: i64, sent_at: UtcMs) {
+        let place = self.places[&(shop, listing.to_owned())];
+        self.referee.landing(Landing { place, sent_at, landed_at: at, value: Units::of(value) });
+    }
+
+    fn unsettled(&mut self, at: UtcMs, shop: usize, listing: &str) {
+        self.referee.unsettled(at, self.places[&(shop, listing.to_owned())]);
     }
 }

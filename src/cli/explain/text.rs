@@ -3,7 +3,7 @@
 use super::{Explanation, ListingExplained, PlaceExplained};
 use crate::{
     cli::{Failure, Out, history},
-    domain::{Buffer, Calculation, Mode, Percent, Units},
+    domain::{Buffer, Calculation, LocationId, Mode, Percent, Units},
     engine::plan::{Inputs, PauseInForce},
     ledger::{ComponentStock, ListingState, PushRow},
 };
@@ -103,7 +103,7 @@ fn print_place(explained: &ListingExplained, place: &PlaceExplained) -> Result<(
 fn calculation(inputs: &Inputs) -> Vec<String> {
     let mut lines = Vec::new();
     if !inputs.locations.is_empty() {
-        let names: Vec<&str> = inputs.locations.iter().map(|location| location.as_str()).collect();
+        let names: Vec<&str> = inputs.locations.iter().map(LocationId::as_str).collect();
         lines.push(format!("drawing on {}", names.join(", ")));
     }
     let steps = &inputs.calculation;

@@ -43,8 +43,8 @@ const SPREADSHEET_ERRORS: [&str; 7] = ["#N/A", "#REF!", "#NAME?", "#VALUE!", "#D
 pub(super) fn read(bytes: &[u8], defaults: &Defaults) -> Result<CountFile, BadLines> {
     let whole = |why: String| BadLines::from([(1, why)]);
     let text = std::str::from_utf8(bytes).map_err(|error| {
-        let line = bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count() + 1;
-        BadLines::from([(line as u64, "is not UTF-8 text: save the file as \"CSV UTF-8\"".to_owned())])
+        let line = line_ends(&bytes[..error.valid_up_to()]) + 1;
+        BadLines::from([(line, "is not UTF-8 text: save the file as \"CSV UTF-8\"".to_owned())])
     })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut records = Records::new(text);
@@ -127,10 +127,14 @@ impl<'a> Records<'a> {
     fn line_of(&mut self, start: usize) -> u64 {
         let bytes = self.text.as_bytes();
         let content = bytes[start..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count() + start;
-        self.line += bytes[self.byte..content].iter().filter(|byte| **byte == b'\n').count() as u64;
+        self.line += line_ends(&bytes[self.byte..content]);
         self.byte = content;
         self.line
     }
+}
+
+fn line_ends(bytes: &[u8]) -> u64 {
+    bytes.split(|byte| *byte == b'\n').count() as u64 - 1
 }
 
 /// Where each column is.

@@ -64,7 +64,7 @@ pub(super) fn run(args: &Import) -> Result<(), Failure> {
     let defaults = Defaults {
         basis: args.counted.basis.into(),
         location: LocationId::new(&args.counted.location),
-        counted_at: args.counted.counted_at.unwrap_or(now),
+        counted_at: args.counted.at.unwrap_or(now),
         now,
     };
     let file = count_file::read(&bytes, &defaults).map_err(|bad| refused(&args.file, &bad))?;

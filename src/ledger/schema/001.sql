@@ -146,7 +146,9 @@ CREATE TABLE listing_component (
 CREATE INDEX component_by_sku ON listing_component (sku, listing);
 
 -- One row per place where a channel keeps a number.
--- `expected` is the most it can be showing; by `slack` it may be less, through sales already in the ledger.
+-- `expected` is the most it can be showing; by `slack` it may be less, through sales already in the ledger that our
+-- own write may have erased; by `unplaced` too, through sales that the last read may or may not have shown.
+-- The last read was made between `observed_at` and `observed_to`, by the channel's clock.
 -- `request` is the unresolved write; `flight_sold` and `flight_back` are the channel's own sales and give-backs
 -- ingested since it was prepared. `landed_from`..`landed_to` is when the last write landed, by the channel's clock.
 CREATE TABLE listing_stock (
@@ -156,8 +158,10 @@ CREATE TABLE listing_stock (
     expected         INTEGER,
     expected_at      INTEGER,
     slack            INTEGER NOT NULL DEFAULT 0,
+    unplaced         INTEGER NOT NULL DEFAULT 0,
     observed         INTEGER,
     observed_at      INTEGER,
+    observed_to      INTEGER,
     landed_from      INTEGER NOT NULL DEFAULT 0,
     landed_to        INTEGER NOT NULL DEFAULT 0,
     version          INTEGER NOT NULL DEFAULT 0,

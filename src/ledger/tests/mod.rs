@@ -117,7 +117,8 @@ impl Book {
     pub(super) fn read(&self, place: PlaceId, quantity: i64, at: i64) -> super::Comparison {
         let row = self.row(place);
         self.write(|ledger| {
-            ledger.compare(&row, Units::of(quantity), UtcMs(at), UtcMs(at), UtcMs(at + 10_000))
+            let read = super::Span { from: UtcMs(at), to: UtcMs(at) };
+            ledger.compare(&row, Units::of(quantity), read, UtcMs(at), UtcMs(at + 10_000))
         })
         .told
     }
@@ -276,7 +277,7 @@ fn channel(id: &str, kind: ChannelKind, write_mode: WriteMode) -> ChannelSetting
         orders: every.clone(),
         scan: every.clone(),
         sweep: every,
-        history: Duration::from_secs(86_400),
+        history: Duration::from_hours(24),
         locations: Vec::new(),
         order_location: LocationId::new("main"),
     }

@@ -3,7 +3,7 @@
 use super::{Book, net, one_line};
 use crate::{
     domain::{ChannelId, CountBasis::OnHand, Units, UtcMs},
-    ledger::{Comparison, PlaceId, PushState, Sent},
+    ledger::{Comparison, PlaceId, PushState, Span},
 };
 
 fn shops(listings: &[(&str, &str, i64)]) -> (Book, Vec<PlaceId>) {
@@ -23,7 +23,7 @@ fn open(book: &Book) -> usize {
     book.ledger.open_requests(&ChannelId::new("site")).unwrap().len()
 }
 
-const LANDED: Sent = Sent { from: UtcMs(2_000), to: UtcMs(2_100) };
+const LANDED: Span = Span { from: UtcMs(2_000), to: UtcMs(2_100) };
 
 #[test]
 fn a_prepared_push_locks_its_place_and_a_second_one_is_a_defect() {

@@ -3,7 +3,11 @@
 use super::{Book, net, one_line, sku};
 use crate::{
     domain::{CountBasis::OnHand, LineSnapshot, ListingId, OrderSnapshot, Units, UtcMs},
-    ledger::{Comparison, ListingState, PlaceId, Sent},
+    ledger::{
+        Comparison,
+        ListingState::{Ambiguous, Ended, Managed, NoSku, Unmatched},
+        PlaceId, Span,
+    },
 };
 
 /// Twenty mugs, one listing on each channel that shows them.
@@ -41,7 +45,7 @@ fn push(book: &Book, place: PlaceId, from: i64, to: i64, exact: bool) {
 
 fn land(book: &Book, request: i64, place: PlaceId, from: i64, to: i64, exact: bool) {
     book.write(|ledger| {
-        ledger.settle_applied(request, place, UtcMs(to), Sent { from: UtcMs(from), to: UtcMs(to) }, exact)?;
+        ledger.settle_applied(request, place, UtcMs(to), Span { from: UtcMs(from), to: UtcMs(to) }, exact)?;
         ledger.close_request(request, UtcMs(to))
     });
 }
@@ -166,7 +170,6 @@ fn d1_d9_d10_d11_scans_settle_which_listings_are_kept_in_step() {
     let many = [("1", "MUG", 5), ("2", "CUP", 5), ("3", "CUP", 5), ("4", "TEA", 5), ("5", "", 5)];
     let places = book.scan("web", &many, 1_000);
     let state = |at: usize| book.row(places[at]).state;
-    use ListingState::{Ambiguous, Ended, Managed, NoSku, Unmatched};
     let states: Vec<_> = (0..5).map(state).collect();
     assert_eq!(states, [Managed, Ambiguous, Ambiguous, Unmatched, NoSku]);
     assert_eq!(book.ledger.places_of_sku(&sku("MUG")).unwrap().len(), 1);

@@ -7,7 +7,11 @@ use rusqlite::Connection;
 use super::{Book, line, net, one_line, order};
 use crate::{
     domain::{CountBasis::OnHand, UtcMs},
-    ledger::{Depth, Invariant, Ledger, LedgerError, PushState, Reader, Sent, VerifyReport},
+    ledger::{
+        Depth,
+        Invariant::{self, AppendOnly, Balances, ExactlyOnce, Justified, Ordered, RestockBound, Sound},
+        Ledger, LedgerError, PushState, Reader, Span, VerifyReport,
+    },
 };
 
 const DAY: i64 = 86_400_000;
@@ -24,7 +28,7 @@ fn lived_in() -> Book {
     book.order("site", &order("B", 1_000, 1_000, vec![line("1", "SET", net(2, 0, 0, 0))]));
     book.order("site", &one_line("Q", 1_000, 1_000, "UNKNOWN", net(2, 0, 0, 0)));
     let sent = book.prepare(&web, 2_000);
-    let landed = Sent { from: UtcMs(2_000), to: UtcMs(2_050) };
+    let landed = Span { from: UtcMs(2_000), to: UtcMs(2_050) };
     book.write(|ledger| {
         ledger.settle_applied(sent.id, web[0], UtcMs(2_050), landed, true)?;
         ledger.settle_without_effect(sent.id, web[1], PushState::Conflict, "showed 8")?;
@@ -74,169 +78,120 @@ fn a_ledger_that_has_lived_is_sound_at_every_depth() {
     book.ledger.rollback().unwrap();
 }
 
+/// Damage, the invariant it breaks, and what the problem's subject and detail must say.
+const PLANTED: &[(&str, Invariant, &str, &str)] = &[
+    ("UPDATE movement SET on_hand_delta = 21 WHERE id = 1", AppendOnly, "movement 1 of SKU MUG", "hash"),
+    ("UPDATE movement SET reason = 'x' WHERE id = 2", AppendOnly, "movement 2 of SKU TEA", "hash"),
+    ("UPDATE movement SET effective_at = 0 WHERE id = 9", AppendOnly, "movement 9 of SKU TEA", "hash"),
+    ("DELETE FROM movement WHERE id = 4", AppendOnly, "movements 4 to 4", "missing"),
+    ("DELETE FROM movement WHERE id = 10", Balances, "SKU TEA at main", "on hand 20"),
+    ("DELETE FROM movement WHERE id = 10", ExactlyOnce, "site order id C", "have applied -4 and 0"),
+    (
+        "UPDATE movement SET id = -id WHERE id IN (4, 5); UPDATE movement SET id = 9 + id WHERE id < 0",
+        AppendOnly,
+        "movement",
+        "hash",
+    ),
+    ("UPDATE checkpoint SET chain_hash = zeroblob(32)", AppendOnly, "checkpoint at movement 8", "history"),
+    ("UPDATE checkpoint SET balances_hash = zeroblob(32)", Balances, "checkpoint at movement 8", "stock"),
+    ("UPDATE checkpoint SET movement = 99", AppendOnly, "checkpoint at movement 99", "isn't there"),
+    ("UPDATE stock SET on_hand = on_hand + 1 WHERE sku = 'MUG'", Balances, "SKU MUG at main", "on hand 20"),
+    ("UPDATE stock SET committed = 0 WHERE sku = 'TEA'", Balances, "SKU TEA at main", "committed 0"),
+    ("DELETE FROM stock WHERE sku = 'TEA'", Balances, "SKU TEA at main", "on hand 0"),
+    ("INSERT INTO stock VALUES ('NEW', 'main', 5, 0)", Balances, "SKU NEW at main", "add up to on hand 0"),
+    (
+        "UPDATE order_line SET shipped = 1, restocked = 0 WHERE order_id = 'A'",
+        ExactlyOnce,
+        "web order #A line 1",
+        "latest snapshot",
+    ),
+    (
+        "UPDATE order_line_part SET applied_committed = 9 WHERE sku = 'TEA' AND applied_committed = 2",
+        ExactlyOnce,
+        "site order #B line 1",
+        "9 to committed of SKU TEA",
+    ),
+    ("UPDATE order_line_part SET units = 3 WHERE sku = 'MUG' AND units = 2", ExactlyOnce, "#B", "makes that"),
+    (
+        "UPDATE order_line_part SET base_on_hand = 1, applied_on_hand = applied_on_hand + 1 WHERE sku = 'TEA'",
+        ExactlyOnce,
+        "site order id B, SKU TEA at main",
+        "movements add up",
+    ),
+    ("UPDATE order_line SET state = 'dropped' WHERE order_id = 'A'", ExactlyOnce, "#A", "yet it has applied"),
+    ("UPDATE order_line SET state = 'applied' WHERE order_id = 'Q'", ExactlyOnce, "#Q", "nothing says"),
+    (
+        "DELETE FROM order_line_part WHERE sku = 'TEA' AND units = 1",
+        ExactlyOnce,
+        "SKU TEA at main",
+        "0 and 0",
+    ),
+    ("UPDATE order_line SET restocked = 3 WHERE order_id = 'A'", RestockBound, "web order #A", "restocked 3"),
+    ("UPDATE order_line SET largest = 1 WHERE order_id = 'A'", RestockBound, "web order #A", "at most 1"),
+    ("UPDATE order_line SET cancelled = -1 WHERE order_id = 'Q'", RestockBound, "#Q", "cancelled -1"),
+    ("UPDATE push SET value = value + 1 WHERE id = 1", Justified, "push 1 (version 1 of web w1)", "it sent"),
+    ("UPDATE push SET ledger_seq = 2 WHERE id = 1", Justified, "push 1", "at ledger position 2 they were 20"),
+    ("UPDATE push SET ledger_seq = 99 WHERE id = 5", Justified, "push 5", "99, which isn't there"),
+    ("UPDATE push SET ledger_seq = 8 WHERE id = 5", Justified, "push 5", "behind 10"),
+    ("UPDATE push SET inputs = '{}' WHERE id = 3", Justified, "push 3", "can't be read"),
+    (
+        "UPDATE push SET inputs = replace(inputs, '\"pause\":null', '\"pause\":\"hold\"') WHERE id = 3",
+        Justified,
+        "push 3",
+        "a pause held the place",
+    ),
+    (
+        "UPDATE push SET inputs = json_set(inputs, '$.calculation.policy.cap', 2) WHERE id = 3",
+        Justified,
+        "push 3",
+        "policy gives 2",
+    ),
+    (
+        "UPDATE push SET inputs = json_set(inputs, '$.components[0].shadow', -5) WHERE id = 3",
+        Justified,
+        "push 3",
+        "would raise it",
+    ),
+    (
+        "UPDATE push SET inputs = json_set(inputs, '$.locations', json('[\"loft\"]')) WHERE id = 3",
+        Justified,
+        "push 3",
+        "they were 0 and 0",
+    ),
+    ("UPDATE push SET version = 7 WHERE id = 5", Ordered, "place site s3", "that of its last push 7"),
+    ("UPDATE listing_stock SET version = 0 WHERE id = 1", Ordered, "place web w1", "its last version is 0"),
+    (
+        "INSERT INTO push SELECT 50, place, 2, value, change_from, 1, ledger_seq, inputs, 'applied', NULL FROM push \
+         WHERE id = 5; UPDATE listing_stock SET version = 2 WHERE id = 5",
+        Ordered,
+        "place site s3",
+        "not recorded after",
+    ),
+    (
+        "UPDATE listing_stock SET request = NULL WHERE id = 3",
+        Ordered,
+        "place site s1",
+        "nothing waits for it",
+    ),
+    ("UPDATE listing_stock SET request = 1 WHERE id = 1", Ordered, "place web w1", "waits for request 1"),
+    ("UPDATE push SET state = 'applied' WHERE id = 5", Ordered, "request 3", "all of its pushes are settled"),
+    ("UPDATE push SET state = 'unknown' WHERE id = 2", Ordered, "request 1", "1 of its pushes are not"),
+    ("UPDATE request SET state = 'settled' WHERE id = 2", Ordered, "request 2", "settling time"),
+    (
+        "UPDATE request SET body = replace(body, '\"value\":', '\"value\":1') WHERE id = 1",
+        Ordered,
+        "request 1",
+        "sets",
+    ),
+    ("UPDATE request SET body = '[]' WHERE id = 1", Ordered, "request 1", "0 rows, but 2 pushes"),
+    ("UPDATE request SET body = 'x' WHERE id = 1", Ordered, "request 1", "can't be read"),
+    ("DELETE FROM order_head WHERE order_id = 'C'", Sound, "order_line", "refers to a order_head"),
+    ("DELETE FROM request WHERE id = 1", Sound, "push", "refers to a request"),
+];
+
 #[test]
 fn planted_damage_of_each_kind_is_named() {
-    use Invariant::{AppendOnly, Balances, ExactlyOnce, Justified, Ordered, RestockBound, Sound};
-    let planted: &[(&str, Invariant, &str, &str)] = &[
-        ("UPDATE movement SET on_hand_delta = 21 WHERE id = 1", AppendOnly, "movement 1 of SKU MUG", "hash"),
-        ("UPDATE movement SET reason = 'x' WHERE id = 2", AppendOnly, "movement 2 of SKU TEA", "hash"),
-        ("UPDATE movement SET effective_at = 0 WHERE id = 9", AppendOnly, "movement 9 of SKU TEA", "hash"),
-        ("DELETE FROM movement WHERE id = 4", AppendOnly, "movements 4 to 4", "missing"),
-        ("DELETE FROM movement WHERE id = 10", Balances, "SKU TEA at main", "on hand 20"),
-        ("DELETE FROM movement WHERE id = 10", ExactlyOnce, "site order id C", "have applied -4 and 0"),
-        (
-            "UPDATE movement SET id = -id WHERE id IN (4, 5); UPDATE movement SET id = 9 + id WHERE id < 0",
-            AppendOnly,
-            "movement",
-            "hash",
-        ),
-        (
-            "UPDATE checkpoint SET chain_hash = zeroblob(32)",
-            AppendOnly,
-            "checkpoint at movement 8",
-            "history",
-        ),
-        ("UPDATE checkpoint SET balances_hash = zeroblob(32)", Balances, "checkpoint at movement 8", "stock"),
-        ("UPDATE checkpoint SET movement = 99", AppendOnly, "checkpoint at movement 99", "isn't there"),
-        (
-            "UPDATE stock SET on_hand = on_hand + 1 WHERE sku = 'MUG'",
-            Balances,
-            "SKU MUG at main",
-            "on hand 20",
-        ),
-        ("UPDATE stock SET committed = 0 WHERE sku = 'TEA'", Balances, "SKU TEA at main", "committed 0"),
-        ("DELETE FROM stock WHERE sku = 'TEA'", Balances, "SKU TEA at main", "on hand 0"),
-        (
-            "INSERT INTO stock VALUES ('NEW', 'main', 5, 0)",
-            Balances,
-            "SKU NEW at main",
-            "add up to on hand 0",
-        ),
-        (
-            "UPDATE order_line SET shipped = 1, restocked = 0 WHERE order_id = 'A'",
-            ExactlyOnce,
-            "web order #A line 1",
-            "latest snapshot",
-        ),
-        (
-            "UPDATE order_line_part SET applied_committed = 9 WHERE sku = 'TEA' AND applied_committed = 2",
-            ExactlyOnce,
-            "site order #B line 1",
-            "9 to committed of SKU TEA",
-        ),
-        (
-            "UPDATE order_line_part SET units = 3 WHERE sku = 'MUG' AND units = 2",
-            ExactlyOnce,
-            "#B",
-            "makes that",
-        ),
-        (
-            "UPDATE order_line_part SET base_on_hand = 1, applied_on_hand = applied_on_hand + 1 WHERE sku = 'TEA'",
-            ExactlyOnce,
-            "site order id B, SKU TEA at main",
-            "movements add up",
-        ),
-        (
-            "UPDATE order_line SET state = 'dropped' WHERE order_id = 'A'",
-            ExactlyOnce,
-            "#A",
-            "yet it has applied",
-        ),
-        ("UPDATE order_line SET state = 'applied' WHERE order_id = 'Q'", ExactlyOnce, "#Q", "nothing says"),
-        (
-            "DELETE FROM order_line_part WHERE sku = 'TEA' AND units = 1",
-            ExactlyOnce,
-            "SKU TEA at main",
-            "0 and 0",
-        ),
-        (
-            "UPDATE order_line SET restocked = 3 WHERE order_id = 'A'",
-            RestockBound,
-            "web order #A",
-            "restocked 3",
-        ),
-        ("UPDATE order_line SET largest = 1 WHERE order_id = 'A'", RestockBound, "web order #A", "at most 1"),
-        ("UPDATE order_line SET cancelled = -1 WHERE order_id = 'Q'", RestockBound, "#Q", "cancelled -1"),
-        (
-            "UPDATE push SET value = value + 1 WHERE id = 1",
-            Justified,
-            "push 1 (version 1 of web w1)",
-            "it sent",
-        ),
-        (
-            "UPDATE push SET ledger_seq = 2 WHERE id = 1",
-            Justified,
-            "push 1",
-            "at ledger position 2 they were 20",
-        ),
-        ("UPDATE push SET ledger_seq = 99 WHERE id = 5", Justified, "push 5", "99, which isn't there"),
-        ("UPDATE push SET ledger_seq = 8 WHERE id = 5", Justified, "push 5", "behind 10"),
-        ("UPDATE push SET inputs = '{}' WHERE id = 3", Justified, "push 3", "can't be read"),
-        (
-            "UPDATE push SET inputs = replace(inputs, '\"pause\":null', '\"pause\":\"hold\"') WHERE id = 3",
-            Justified,
-            "push 3",
-            "a pause held the place",
-        ),
-        (
-            "UPDATE push SET inputs = json_set(inputs, '$.calculation.policy.cap', 2) WHERE id = 3",
-            Justified,
-            "push 3",
-            "policy gives 2",
-        ),
-        (
-            "UPDATE push SET inputs = json_set(inputs, '$.components[0].shadow', -5) WHERE id = 3",
-            Justified,
-            "push 3",
-            "would raise it",
-        ),
-        (
-            "UPDATE push SET inputs = json_set(inputs, '$.locations', json('[\"loft\"]')) WHERE id = 3",
-            Justified,
-            "push 3",
-            "they were 0 and 0",
-        ),
-        ("UPDATE push SET version = 7 WHERE id = 5", Ordered, "place site s3", "that of its last push 7"),
-        (
-            "UPDATE listing_stock SET version = 0 WHERE id = 1",
-            Ordered,
-            "place web w1",
-            "its last version is 0",
-        ),
-        (
-            "INSERT INTO push SELECT 50, place, 2, value, change_from, 1, ledger_seq, inputs, 'applied', NULL FROM push \
-             WHERE id = 5; UPDATE listing_stock SET version = 2 WHERE id = 5",
-            Ordered,
-            "place site s3",
-            "not recorded after",
-        ),
-        (
-            "UPDATE listing_stock SET request = NULL WHERE id = 3",
-            Ordered,
-            "place site s1",
-            "nothing waits for it",
-        ),
-        ("UPDATE listing_stock SET request = 1 WHERE id = 1", Ordered, "place web w1", "waits for request 1"),
-        (
-            "UPDATE push SET state = 'applied' WHERE id = 5",
-            Ordered,
-            "request 3",
-            "all of its pushes are settled",
-        ),
-        ("UPDATE push SET state = 'unknown' WHERE id = 2", Ordered, "request 1", "1 of its pushes are not"),
-        ("UPDATE request SET state = 'settled' WHERE id = 2", Ordered, "request 2", "settling time"),
-        (
-            "UPDATE request SET body = replace(body, '\"value\":', '\"value\":1') WHERE id = 1",
-            Ordered,
-            "request 1",
-            "sets",
-        ),
-        ("UPDATE request SET body = '[]' WHERE id = 1", Ordered, "request 1", "0 rows, but 2 pushes"),
-        ("UPDATE request SET body = 'x' WHERE id = 1", Ordered, "request 1", "can't be read"),
-        ("DELETE FROM order_head WHERE order_id = 'C'", Sound, "order_line", "refers to a order_head"),
-        ("DELETE FROM request WHERE id = 1", Sound, "push", "refers to a request"),
-    ];
-    for (sql, invariant, subject, detail) in planted {
+    for (sql, invariant, subject, detail) in PLANTED {
         let book = lived_in();
         damage(&book, sql);
         let report = book.verify();
