@@ -42,13 +42,13 @@ fn shops() -> Vec<ShopSettings> {
     let judged = ChannelSettings {
         order_poll_ms: 1_000,
         quantity_poll_ms: None,
-        read_allowance_ms: 1_000,
+        read_allowance_ms: 2_000,
         slack_ms: 5_000,
         settle_ms: 10_000,
     };
     let shop = |id, kind, latency_ms, order_delay_ms| ShopSettings {
-        latency_ms,
         order_delay_ms,
+        latency_ms,
         judged,
         ..ShopSettings::new(id, kind)
     };
