@@ -42,6 +42,8 @@ pub struct PlaceRow {
     pub slack: Units,
     /// By how much it may show less, through sales that the last read may or may not have shown.
     pub unplaced: Units,
+    /// Sales that explain an older shadow if the next read shows the number unchanged.
+    pub undecided: Units,
     /// What it said last.
     pub observed: Option<Units>,
     /// When it said so, by the channel's clock.
@@ -110,7 +112,8 @@ pub enum Comparison {
 }
 
 const PLACE_COLUMNS: &str = "s.id, s.listing, l.channel, l.listing_id, s.channel_location, coalesce(l.channel_sku, ''), \
-     l.batch_group, l.state, s.expected, s.slack, s.observed, s.observed_at, s.landed_to, s.version, s.request, s.needs_read, s.unplaced";
+     l.batch_group, l.state, s.expected, s.slack, s.observed, s.observed_at, s.landed_to, s.version, s.request, s.needs_read, s.unplaced, \
+     s.undecided";
 
 fn place_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<(PlaceRow, String)> {
     let text = |at: usize| row.get::<_, String>(at);
@@ -131,6 +134,7 @@ fn place_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<(PlaceRow, String)> {
         request: row.get(14)?,
         needs_read: row.get(15)?,
         unplaced: row.get(16)?,
+        undecided: row.get(17)?,
     };
     Ok((place, text(7)?))
 }
@@ -261,15 +265,19 @@ impl Ledger {
             return Ok(Compared { told: Comparison::Equal, shadow_changed: false });
         }
         self.run(
-            "UPDATE listing_stock SET expected = ?2, expected_at = ?3, slack = 0, unplaced = 0, observed = ?2, \
+            "UPDATE listing_stock SET expected = ?2, expected_at = ?3, slack = 0, unplaced = 0, undecided = 0, observed = ?2, \
              observed_at = ?4, observed_to = ?5, needs_read = 0 WHERE id = ?1",
             &[&row.id.0, &quantity, &at, &read.from, &read.to],
         )?;
         let Some(unexplained) = unexplained else {
             return Ok(Compared { told: Comparison::First, shadow_changed: false });
         };
+        let sold_since = row.undecided.min(unexplained.at_least_zero());
+        let sold_before = row.undecided - sold_since;
+        self.end_shadows(row.id, sold_before, UtcMs(i64::MIN), false)?;
+        let unexplained = unexplained - sold_since;
         let missing = unexplained.at_least_zero();
-        self.replace_open_shadow(row.id, missing, read.from, lapses_at)?;
+        self.replace_open_shadow(row.id, missing, read, lapses_at)?;
         let told = if unexplained < Units::ZERO {
             Comparison::Surplus(-unexplained)
         } else if missing > open {
@@ -277,30 +285,24 @@ impl Ledger {
         } else {
             Comparison::Equal
         };
-        Ok(Compared { told, shadow_changed: missing != open })
+        Ok(Compared { told, shadow_changed: missing != open || sold_before > Units::ZERO })
     }
 
     /// The last comparison of a landing interval counts; what was missing before keeps its deadline.
-    fn replace_open_shadow(
-        &self,
-        place: PlaceId,
-        units: Units,
-        read_at: UtcMs,
-        lapses_at: UtcMs,
-    ) -> Result<()> {
+    fn replace_open_shadow(&self, place: PlaceId, units: Units, read: Span, lapses_at: UtcMs) -> Result<()> {
         if units == Units::ZERO {
             self.run("DELETE FROM shadow WHERE place = ?1 AND open = 1", &[&place.0])?;
             return Ok(());
         }
         let changed = self.run(
-            "UPDATE shadow SET units = ?2, read_at = ?3, lapses_at = CASE WHEN units < ?2 THEN ?4 ELSE lapses_at END \
-             WHERE place = ?1 AND open = 1",
-            &[&place.0, &units, &read_at, &lapses_at],
+            "UPDATE shadow SET units = ?2, read_at = ?3, read_to = ?5, \
+             lapses_at = CASE WHEN units < ?2 THEN ?4 ELSE lapses_at END WHERE place = ?1 AND open = 1",
+            &[&place.0, &units, &read.from, &lapses_at, &read.to],
         )?;
         if changed == 0 {
             self.run(
-                "INSERT INTO shadow (place, units, read_at, lapses_at, open) VALUES (?1, ?2, ?3, ?4, 1)",
-                &[&place.0, &units, &read_at, &lapses_at],
+                "INSERT INTO shadow (place, units, read_at, read_to, lapses_at, open) VALUES (?1, ?2, ?3, ?5, ?4, 1)",
+                &[&place.0, &units, &read.from, &lapses_at, &read.to],
             )?;
         }
         Ok(())
@@ -314,13 +316,17 @@ impl Ledger {
         let Some(place) = self.place_of_sale(channel, sale)? else { return Ok(None) };
         let known = self.last_known(place)?;
         let sold_by = sale.at.plus_ms(channel.capabilities.time_step_ms);
+        let absolute = channel.capabilities.write_mode == WriteMode::Absolute;
         let mut held = sale.held;
         if held > Units::ZERO {
-            held = self.explain(place, held, sold_by)?;
+            held = self.end_shadows(place, held, sold_by, true)?;
         }
         if held == Units::ZERO || sold_by <= known.read.from {
             // The last read saw it already: what is believed to be shown rests on that read.
             return Ok(Some(place));
+        }
+        if !absolute && held > Units::ZERO {
+            held -= self.leave_undecided(place, held, sale.at, sold_by)?;
         }
         if known.in_flight {
             self.run(
@@ -329,7 +335,6 @@ impl Ledger {
                 &[&place.0, &held],
             )?;
         }
-        let absolute = channel.capabilities.write_mode == WriteMode::Absolute;
         if absolute && !known.in_flight && sold_by <= known.landed.from {
             // Our own write erased it: the place shows what we wrote.
             return Ok(Some(place));
@@ -372,12 +377,33 @@ impl Ledger {
         )
     }
 
-    /// Lets a sale made before `sold_by` explain shadows that were read after it, the earliest read first. Gives what
-    /// is left of the sale.
-    fn explain(&self, place: PlaceId, units: Units, sold_by: UtcMs) -> Result<Units> {
+    /// A sale in whose second a shadow of before the last landing was read: it is that shadow, or it came after the
+    /// landing, for a compare-and-set lands on no sale. Gives how many units wait for the next read to tell.
+    fn leave_undecided(&self, place: PlaceId, held: Units, sold_at: UtcMs, sold_by: UtcMs) -> Result<Units> {
+        let shadow: Units = self.one(
+            "SELECT coalesce(sum(units), 0) FROM shadow WHERE place = ?1 AND open = 0 AND read_at < ?2 AND read_to >= ?3",
+            params![place.0, sold_by, sold_at],
+            |row| row.get(0),
+        )?;
+        let undecided = held.min(shadow);
+        if undecided > Units::ZERO {
+            self.run(
+                "UPDATE listing_stock SET undecided = undecided + ?2, needs_read = 1 WHERE id = ?1",
+                &[&place.0, &undecided],
+            )?;
+        }
+        Ok(undecided)
+    }
+
+    /// Lets units that were sold explain shadows read at `read_from` or later, the earliest first; `open` ones too, or
+    /// only those of before the last landing. Gives how many units are left.
+    fn end_shadows(&self, place: PlaceId, units: Units, read_from: UtcMs, open: bool) -> Result<Units> {
+        if units <= Units::ZERO {
+            return Ok(units);
+        }
         let shadows: Vec<(i64, Units)> = self.all(
-            "SELECT id, units FROM shadow WHERE place = ?1 AND read_at >= ?2 ORDER BY read_at, id",
-            params![place.0, sold_by],
+            "SELECT id, units FROM shadow WHERE place = ?1 AND read_at >= ?2 AND open <= ?3 ORDER BY read_at, id",
+            params![place.0, read_from, open],
             |row| Ok((row.get(0)?, row.get(1)?)),
         )?;
         let mut left = units;
