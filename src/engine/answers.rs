@@ -28,7 +28,7 @@ impl Engine {
             What::Scan => channel.scan_in_flight = false,
             _ => {}
         }
-        channel.budget.told(now.mono, flight.sort, flight.paid, &answer.meter);
+        channel.budget.told(now.mono, flight.sort, flight.places, flight.paid, &answer.meter);
         let heard = heard(now, &flight, took, &answer.meter, channel.settings.capabilities.time_step_ms);
         match &answer.result {
             Ok(reply) => {

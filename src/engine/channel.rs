@@ -126,6 +126,8 @@ pub(super) struct Unsettled {
 pub(super) struct InFlight {
     pub(super) channel: usize,
     pub(super) sort: Sort,
+    /// How many places it is about.
+    pub(super) places: usize,
     pub(super) paid: f64,
     pub(super) sent: Duration,
     pub(super) what: What,
