@@ -47,8 +47,8 @@ fn shops() -> Vec<ShopSettings> {
         settle_ms: 10_000,
     };
     let shop = |id, kind, latency_ms, order_delay_ms| ShopSettings {
-        latency_ms,
         order_delay_ms,
+        latency_ms,
         judged,
         ..ShopSettings::new(id, kind)
     };
