@@ -96,7 +96,7 @@ impl Home {
             write!(
                 text,
                 "\n[channels.{id}]\nkind = \"{}\"\nmode = \"push\"\nurl = \"{address}\"\n\
-                 orders = {{ every = \"1s\" }}\nsettle = \"1s\"\norder_delay = \"5s\"\n",
+                 orders = {{ every = \"1s\", overlap = \"5s\" }}\nsettle = \"1s\"\norder_delay = \"5s\"\n",
                 shop.kind.name()
             )?;
             if let Some(cap) = shop.policy.cap {
@@ -209,5 +209,50 @@ impl Daemon {
         let status = ended.context("the daemon did not end within 30 s of SIGTERM")??;
         ensure!(status.success(), "the daemon ended with {status}");
         Ok(())
+    }
+}
+
+#[cfg(test)]
+impl Home {
+    /// A home with the configuration for these shops, as the daemon would load it.
+    pub(super) fn furnished(sandbox: &crate::sandbox::SandboxConfig) -> (Self, crate::config::Loaded) {
+        let home = Self::new(None).unwrap();
+        let address = |shop: &ShopSettings| Url::parse(&format!("http://127.0.0.1:1/{}/", shop.id)).unwrap();
+        let shops = sandbox.shops.iter().map(|shop| (shop, address(shop)));
+        home.configure(shops, &sandbox.catalogue.bundles).unwrap();
+        let loaded = crate::config::load(&home.config()).unwrap();
+        (home, loaded)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        cli::demo::street,
+        domain::{ChannelId, Mode},
+    };
+
+    #[test]
+    fn the_configuration_that_is_written_loads_and_says_what_the_shops_are() {
+        let sandbox = street::made_up(1);
+        let (home, loaded) = Home::furnished(&sandbox);
+        assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+        assert_eq!(loaded.settings.ledger, home.ledger());
+        for (shop, channel) in sandbox.shops.iter().zip(&loaded.settings.channels) {
+            assert_eq!((&channel.id, channel.capabilities.kind), (&shop.id, shop.kind));
+            assert_eq!(channel.mode, Mode::Push);
+            let policy = loaded.settings.policies.resolve(&ChannelId::new(shop.id.as_str()), "SKU-0001");
+            assert_eq!(policy, shop.policy, "the referee and the daemon must mean the same");
+        }
+        assert_eq!(loaded.settings.bundles.len(), sandbox.catalogue.bundles.len());
+    }
+
+    #[test]
+    fn a_folder_with_a_ledger_is_not_taken_for_another_demo() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(Home::new(Some(folder.path())).is_ok());
+        fs::write(folder.path().join("ledger.db"), "").unwrap();
+        assert!(Home::new(Some(folder.path())).is_err());
     }
 }

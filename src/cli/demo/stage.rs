@@ -36,6 +36,7 @@ struct Stage<'a> {
     home: &'a Home,
     daemon: Daemon,
     screen: Option<Screen>,
+    phase: &'static str,
 }
 
 /// Plays it all. Shoppers of the sandbox come for `seconds`, or else the history is played. `live` redraws a table.
@@ -57,11 +58,12 @@ pub(super) async fn play(
     spoil(&sandbox);
     let daemon = home.start()?;
     let screen = live.then(Screen::default);
-    let mut stage = Stage { sandbox, home, daemon, screen };
+    let mut stage = Stage { sandbox, home, daemon, screen, phase: "stockd puts right what staff mistyped" };
 
     if !stage.converges().await? {
         bail!("the daemon did not put right what was wrong at first:\n{}", stage.home.log_end());
     }
+    stage.phase = "shoppers shop";
     let started = Instant::now();
     match history {
         None => {
@@ -75,6 +77,7 @@ pub(super) async fn play(
         }
     }
     let seconds = started.elapsed().as_secs();
+    stage.phase = "shoppers have gone, stockd brings every shop right";
     let converged = stage.converges().await?;
     stage.close(seconds, converged).await
 }
@@ -115,8 +118,8 @@ impl Stage<'_> {
             let words = ["stock", "adjust", sku.as_str(), &units, "--receipt", "--reason", "delivery"];
             self.home.run(words.map(OsStr::new)).await?;
         }
-        let channels = self.channels();
-        self.screen.as_mut().map_or(Ok(()), |screen| screen.draw(&channels_table(&channels)))
+        let text = format!("{}\n\n{}", self.phase, channels_table(&self.channels()));
+        self.screen.as_mut().map_or(Ok(()), |screen| screen.draw(&text))
     }
 
     /// Waits until every place shows what it should of what is truly there, and goes on doing so.
@@ -157,8 +160,9 @@ impl Stage<'_> {
     }
 
     /// Stops the daemon and looks at what it leaves behind.
-    async fn close(self, seconds: u64, converged: bool) -> Result<Summary> {
+    async fn close(mut self, seconds: u64, converged: bool) -> Result<Summary> {
         let (channels, astray, totals) = (self.channels(), self.astray(), self.sandbox.totals());
+        self.screen.as_mut().map_or(Ok(()), |screen| screen.draw("stockd ends, its ledger is verified"))?;
         self.daemon.stop().await?;
         let verified = self.home.run([OsStr::new("verify")]).await;
         let audit = self.sandbox.with_world(|world| audit::compare(world, &self.home.ledger()))?;

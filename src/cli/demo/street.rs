@@ -42,7 +42,7 @@ fn shops() -> Vec<ShopSettings> {
     let judged = ChannelSettings {
         order_poll_ms: 1_000,
         quantity_poll_ms: None,
-        read_allowance_ms: 1_000,
+        read_allowance_ms: 2_000,
         slack_ms: 5_000,
         settle_ms: 10_000,
     };

@@ -138,11 +138,49 @@ pub(super) fn channels_table(channels: &[Channel]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Units;
 
     #[test]
     fn percentiles_are_by_nearest_rank() {
         assert_eq!(Percentiles::of((1..=100).rev().collect()), Percentiles { p50: 50, p99: 99 });
         assert_eq!(Percentiles::of(vec![7]), Percentiles { p50: 7, p99: 7 });
         assert_eq!(Percentiles::of(Vec::new()), Percentiles::default());
+    }
+
+    fn fine() -> Summary {
+        Summary {
+            seconds: 1,
+            channels: Vec::new(),
+            orders: 0,
+            units_sold: 0,
+            oversold_units: Oversold::default(),
+            breaches: 0,
+            breach_reasons: Vec::new(),
+            refused_units: 0,
+            converged: true,
+            drift_listings: 0,
+            unknown_pushes: 0,
+            ledger_verified: true,
+            orders_in_ledger_exactly_once: true,
+            differences: Vec::new(),
+            sale_to_push_ms: Percentiles::default(),
+        }
+    }
+
+    #[test]
+    fn every_promise_that_is_broken_fails_the_demo() {
+        assert!(fine().judge().is_ok());
+        let pooled = Oversold { pooled: Units::ONE, ..Oversold::default() };
+        assert!(Summary { oversold_units: pooled, ..fine() }.judge().is_ok(), "delays alone are no fault");
+        let caused = Oversold { caused: Units::ONE, ..Oversold::default() };
+        for broken in [
+            Summary { converged: false, ..fine() },
+            Summary { ledger_verified: false, ..fine() },
+            Summary { orders_in_ledger_exactly_once: false, ..fine() },
+            Summary { oversold_units: caused, ..fine() },
+            Summary { breaches: 1, ..fine() },
+        ] {
+            assert!(broken.judge().is_err(), "{broken:?}");
+        }
     }
 }

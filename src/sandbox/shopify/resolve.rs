@@ -203,6 +203,14 @@ impl<'w> Scope<'w> {
                 .zip(shop.location_by_id(id))
                 .map(|(listing, location)| Thing::Level(listing, location)),
             "Order" => shop.orders.get(&id).and_then(|it| it.readable.clone()).map(Thing::Order),
+            "Fulfillment" => shop.readable().find_map(|order| {
+                let index = order.fulfilments.iter().position(|parcel| parcel.id == id)?;
+                Some(Thing::Fulfilment(Arc::clone(order), index))
+            }),
+            "Refund" => shop.readable().find_map(|order| {
+                let index = order.refunds.iter().position(|refund| refund.id == id)?;
+                Some(Thing::Refund(Arc::clone(order), index))
+            }),
             _ => None,
         })
     }
@@ -235,7 +243,7 @@ fn cursor_text((key, id): Cursor) -> String {
     BASE64_STANDARD.encode(format!("{key}:{id}"))
 }
 
-fn parse_cursor(text: &str) -> Option<Cursor> {
+pub(super) fn parse_cursor(text: &str) -> Option<Cursor> {
     let text = String::from_utf8(BASE64_STANDARD.decode(text).ok()?).ok()?;
     let (key, id) = text.split_once(':')?;
     Some((key.parse().ok()?, id.parse().ok()?))
