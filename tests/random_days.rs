@@ -1,6 +1,12 @@
 //! Random days under a virtual clock, with the referee watching: three shops, scarce stock, late orders, cancels,
 //! writes that time out. Nothing is oversold by the engine, and when it is quiet everybody shows the truth.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "helpers of tests fail and tell as loudly as tests"
+)]
+
 mod virtual_shop;
 
 use std::{collections::BTreeMap, time::Duration};
@@ -137,8 +143,8 @@ fn open(folder: &std::path::Path, shops: Vec<Shop>, stock: &[(String, i64)]) -> 
         })
         .collect();
     ledger.begin().unwrap();
-    let count = Operation::Count { rows, reason: "opening".into() };
-    ledger.operate(START.plus_ms(-60_000), &settings, &count).unwrap().unwrap();
+    let opening = Operation::Count { rows, reason: "opening".into() };
+    ledger.operate(START.plus_ms(-60_000), &settings, &opening).unwrap().unwrap();
     ledger.commit().unwrap();
     let engine = Engine::new(ledger, settings, Now { mono: Duration::ZERO, utc: START }).unwrap();
     let court = Court::new(&shops, stock, i64::try_from(POLL.as_millis()).unwrap() * 12 / 10);

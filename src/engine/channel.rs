@@ -17,6 +17,7 @@ use crate::{
 
 /// One channel: its limit, its queue, its jobs.
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each stands for itself; no two make a state")]
 pub(super) struct Channel {
     pub(super) settings: ChannelSettings,
     pub(super) budget: Budget,

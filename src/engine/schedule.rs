@@ -113,7 +113,7 @@ impl Engine {
     fn start_scan(&mut self, now: Now, at: usize, price: f64, out: &mut Vec<Command>) -> Result<()> {
         if self.channels[at].scan.is_none() {
             let number = self.ledger.next_scan(&self.channels[at].settings.id)?;
-            self.channels[at].scan = Some(ScanJob { number, page: None, tokens: Default::default() });
+            self.channels[at].scan = Some(ScanJob { number, page: None, tokens: HashSet::new() });
         }
         let channel = &mut self.channels[at];
         let page: Option<PageToken> = channel.scan.as_ref().and_then(|job| job.page.clone());
@@ -186,7 +186,7 @@ impl Engine {
         if channel.landed.len() > 10_000 {
             let settle =
                 Duration::from_millis(channel.settings.capabilities.settle_ms.max(0).cast_unsigned());
-            let keep = settle + Duration::from_secs(120);
+            let keep = settle + Duration::from_mins(2);
             channel.landed.retain(|_, landed| *landed + keep > now.mono);
         }
         while let Some((due, place)) = self.channels[at].second_looks.first().copied() {

@@ -16,8 +16,8 @@ use crate::{
 /// The pause before a request of unknown outcome is repeated.
 const REPEAT_PAUSE: Duration = Duration::from_secs(2);
 /// The first pause after a refused row; it doubles up to the longest.
-const REFUSED_PAUSE: Duration = Duration::from_secs(60);
-const LONGEST_REFUSED_PAUSE: Duration = Duration::from_secs(6 * 3_600);
+const REFUSED_PAUSE: Duration = Duration::from_mins(1);
+const LONGEST_REFUSED_PAUSE: Duration = Duration::from_hours(6);
 /// How often a place of unknown outcome is looked for on a channel that no longer names it.
 const MOST_LOOKS: u32 = 5;
 /// Part of a key's life that is used: the clocks differ.

@@ -350,9 +350,10 @@ impl Ledger {
         // A give-back that the last read or landing may have seen already raises what is believed, not what is sure.
         let unsure = held < Units::ZERO && sale.at <= known.read.to.max(known.landed.to);
         // Without a shadow the read saw all that was known: whatever comes up later was sold later.
-        let unplaced = match sale.at <= known.read.to {
-            true => held.at_least_zero().min(self.open_shadow(place)?),
-            false => Units::ZERO,
+        let unplaced = if sale.at <= known.read.to {
+            held.at_least_zero().min(self.open_shadow(place)?)
+        } else {
+            Units::ZERO
         };
         self.run(
             "UPDATE listing_stock SET expected = expected - ?2, unplaced = unplaced + ?3, \

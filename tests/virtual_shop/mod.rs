@@ -1,5 +1,10 @@
 //! The real engine on a real ledger under a virtual clock, against shops that live in memory.
-#![allow(dead_code, reason = "each test binary uses its own part")]
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "helpers of tests fail and tell as loudly as tests"
+)]
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -302,9 +307,9 @@ pub fn settings(ledger: &std::path::Path, shops: &[&Shop], every: Duration) -> S
                 time_step_ms: 1_000,
             },
             orders: Cadence::Every(every),
-            scan: Cadence::Every(Duration::from_secs(86_400)),
-            sweep: Cadence::Every(Duration::from_secs(86_400)),
-            history: Duration::from_secs(30 * 86_400),
+            scan: Cadence::Every(Duration::from_hours(24)),
+            sweep: Cadence::Every(Duration::from_hours(24)),
+            history: Duration::from_hours(30 * 24),
             locations: Vec::new(),
             order_location: LocationId::new(LocationId::DEFAULT),
         })
@@ -399,7 +404,9 @@ impl World {
                 court.landed(now.utc, channel, listing, *value, sent_at);
             }
             if answer.result.is_err() {
-                rows.iter().for_each(|row| court.unsettled(now.utc, channel, row.place.listing.as_str()));
+                for row in rows {
+                    court.unsettled(now.utc, channel, row.place.listing.as_str());
+                }
             }
         }
         self.put(LATENCY, Flight::Reply { call: command.id, channel, answer });
