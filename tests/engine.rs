@@ -14,12 +14,8 @@ use std::{
     time::Duration,
 };
 
-use stockd::{
-    domain::{CountBasis, CountRow, LocationId, Now, Operation, Quota, Sku, Units, WriteMode},
-    engine::Engine,
-    ledger::Ledger,
-};
-use virtual_shop::{START, Shop, World, settings};
+use stockd::domain::{LocationId, Quota, Sku, Units, WriteMode};
+use virtual_shop::{Shop, World, opening, settings, start};
 
 const FAST: Quota = Quota::Calls { per_second: 100.0, burst: 100 };
 const SHOPIFY_FAST: Quota = Quota::Points { maximum: 20_000.0, restore_per_second: 1_000.0 };
@@ -30,26 +26,10 @@ fn seconds(seconds: u64) -> Duration {
 
 /// A world whose ledger holds `stock` of each SKU, counted just before the start.
 fn world(folder: &std::path::Path, shops: Vec<Shop>, stock: &[(String, i64)], every: Duration) -> World {
-    let path = folder.join("ledger.db");
-    let ledger = Ledger::open(&path).unwrap();
     let refs: Vec<&Shop> = shops.iter().collect();
-    let settings = settings(&path, &refs, every);
-    let rows = stock
-        .iter()
-        .map(|(sku, units)| CountRow {
-            sku: Sku::new(sku).unwrap(),
-            location: LocationId::new(LocationId::DEFAULT),
-            quantity: Units::of(*units),
-            basis: CountBasis::Available,
-            counted_at: START.plus_ms(-60_000),
-        })
-        .collect();
-    ledger.begin().unwrap();
-    let count = Operation::Count { rows, reason: "opening".into() };
-    ledger.operate(START.plus_ms(-60_000), &settings, &count).unwrap().unwrap();
-    ledger.commit().unwrap();
-    let engine = Engine::new(ledger, settings, Now { mono: Duration::ZERO, utc: START }).unwrap();
-    World::new(engine, shops)
+    let settings = settings(&folder.join("ledger.db"), &refs, every);
+    let rows = stock.iter().map(|(sku, units)| opening(sku, LocationId::DEFAULT, *units)).collect();
+    World::new(start(settings, rows), shops)
 }
 
 fn two_shops(shown: i64) -> Vec<Shop> {
@@ -151,21 +131,23 @@ fn a_restart_in_the_middle_of_a_write_settles_it_and_converges() {
     let now = world.now;
     world.shop("woo").sell(now, "1", "MUG", 3);
     // Step by step until a write has left, then the program is gone.
-    while world.engine.ledger().open_requests(&stockd::domain::ChannelId::new("shopify")).unwrap().is_empty()
+    while world
+        .engine()
+        .ledger()
+        .open_requests(&stockd::domain::ChannelId::new("shopify"))
+        .unwrap()
+        .is_empty()
     {
         let next = world.now.mono + Duration::from_millis(10);
         world.run_until(next);
     }
-    let World { engine, shops, now, .. } = world;
-    let path = engine.ledger().path().to_owned();
-    drop(engine);
-    let refs: Vec<&Shop> = shops.iter().collect();
-    let settings = settings(&path, &refs, seconds(2));
-    let engine = Engine::new(Ledger::open(&path).unwrap(), settings, now).unwrap();
-    let mut world = World::new(engine, shops);
-    world.run_until(now.mono + seconds(60));
+    let refs: Vec<&Shop> = world.shops.iter().collect();
+    let settings = settings(world.engine().ledger().path(), &refs, seconds(2));
+    world.restart(settings, || false);
+    let end = world.now.mono + seconds(60);
+    world.run_until(end);
     assert_eq!((world.shop("shopify").shows("MUG"), world.shop("woo").shows("MUG")), (7, 7));
-    let committed = world.engine.ledger().available(&Sku::new("MUG").unwrap()).unwrap();
+    let committed = world.engine().ledger().available(&Sku::new("MUG").unwrap()).unwrap();
     assert_eq!(committed, Units::of(7));
 }
 
@@ -239,7 +221,7 @@ fn cost_of_a_sale(skus: usize) -> (BTreeMap<String, i64>, i64, i64) {
     let totals: Arc<Mutex<Totals>> = Arc::default();
     let seen = Arc::clone(&totals);
     world
-        .engine
+        .engine_mut()
         .ledger_mut()
         .watch_statements(move |cost| {
             let mut totals = seen.lock().unwrap();

@@ -47,7 +47,7 @@ impl Engine {
             if channel.backoff_until > now.mono {
                 return Ok(Some(channel.backoff_until));
             }
-            let Some(work) = next_work(channel, now, ready) else { return Ok(channel.next_timer()) };
+            let Some(work) = next_work(channel, now, ready) else { return Ok(channel.next_timer(now)) };
             let price = price(channel, now, work);
             if let Err(wait) = channel.budget.take(now.mono, price) {
                 return Ok(Some(now.mono + wait));
@@ -209,12 +209,13 @@ impl Engine {
 }
 
 impl Channel {
-    fn next_timer(&self) -> Option<Duration> {
-        let poll = (self.poll.is_none() && !self.orders_in_flight).then_some(self.next_poll);
-        let later =
-            self.later.first().into_iter().chain(self.second_looks.first()).map(|(due, _)| *due).min();
-        let unsettled = self.unsettled.iter().filter(|u| !u.busy).map(|u| u.due).min();
-        [poll, later, unsettled, self.next_scan, self.next_sweep].into_iter().flatten().min()
+    /// The next timer to come. One that is over already, its work held up by something under way, wakes nobody: the
+    /// answer to that will.
+    fn next_timer(&self, now: Now) -> Option<Duration> {
+        let places = self.later.first().into_iter().chain(self.second_looks.first()).map(|(due, _)| *due);
+        let jobs = [Some(self.next_poll), self.next_scan, self.next_sweep].into_iter().flatten();
+        let unsettled = self.unsettled.iter().map(|unsettled| unsettled.due);
+        places.chain(jobs).chain(unsettled).filter(|due| *due > now.mono).min()
     }
 }
 
