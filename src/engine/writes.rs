@@ -298,7 +298,7 @@ impl Engine {
 impl Channel {
     /// Halves the rows of the next writes after a call that failed for the sake of one row, doubles them after a good one.
     fn adapt_rows(&mut self, rows: usize, outcomes: &[RowOutcome]) {
-        let held_back = outcomes.iter().any(|outcome| *outcome == RowOutcome::NotTried);
+        let held_back = outcomes.contains(&RowOutcome::NotTried);
         self.write_rows = if held_back {
             (rows / 2).max(1)
         } else {
