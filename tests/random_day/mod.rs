@@ -55,11 +55,10 @@ pub struct Weather {
 impl Weather {
     /// Whether decreases may be late for reasons the referee is not told of.
     fn is_rough(&self) -> bool {
-        let Moods { failed_reads, throttles, rejected_rows, .. } = self.moods;
-        failed_reads + throttles + rejected_rows > 0
-            || self.deaths
-            || self.refusals
-            || self.slow_ways.is_some()
+        let Moods { failed_reads, throttles, lost_writes, lost_replies, late_writes, rejected_rows, .. } =
+            self.moods;
+        let moody = failed_reads + throttles + lost_writes + lost_replies + late_writes + rejected_rows > 0;
+        moody || self.deaths || self.refusals || self.slow_ways.is_some()
     }
 
     /// What one piece of a listing takes from stock.
@@ -94,6 +93,8 @@ pub struct Day {
     /// Units truly free, and committed, by key.
     truth: BTreeMap<String, (i64, i64)>,
     past: BTreeMap<String, Past>,
+    /// When a key was counted last.
+    counted: BTreeMap<String, Duration>,
     open: Vec<Open>,
     orders: usize,
     /// What is paused: channel, SKU.
@@ -137,9 +138,9 @@ impl Day {
         world.court = Some(court);
         world.slowest = weather.slow_ways.map(|slowest| (ChaCha8Rng::seed_from_u64(seed), slowest));
         let truth = stock.into_iter().map(|(key, units)| (key, (units, 0))).collect();
-        let past = BTreeMap::new();
+        let (past, counted) = (BTreeMap::new(), BTreeMap::new());
         let (open, paused) = (Vec::new(), Vec::new());
-        Self { seed, weather, settings, world, dice, truth, past, open, orders: 0, paused }
+        Self { seed, weather, settings, world, dice, truth, past, counted, open, orders: 0, paused }
     }
 
     pub fn pass_until(&mut self, until: Duration) {
@@ -243,6 +244,9 @@ impl Day {
 
     fn move_key(&mut self, key: &str, free: i64, committed: i64) {
         let stock = self.truth.get_mut(key).unwrap();
+        if std::env::var_os("TRACE").is_some() {
+            println!("{:?} {key}: {stock:?} and {free}, {committed}", self.world.now.mono);
+        }
         self.past.entry(key.to_owned()).or_default().push((self.world.now.mono, stock.0, stock.1));
         *stock = (stock.0 + free, stock.1 + committed);
     }
@@ -282,7 +286,8 @@ impl Day {
         let quiet =
             counted_at.saturating_sub(Duration::from_secs(6))..counted_at + Duration::from_millis(1_100);
         let past = self.past.entry(key.clone()).or_default();
-        if past.iter().any(|(at, ..)| quiet.contains(at)) {
+        let stale = self.counted.get(&key).is_some_and(|at| *at >= counted_at);
+        if stale || past.iter().any(|(at, ..)| quiet.contains(at)) {
             return;
         }
         let (free, committed) = past
@@ -299,7 +304,11 @@ impl Day {
         }
         self.shelf(&key, delta);
         self.move_key(&key, delta, 0);
+        self.counted.insert(key.clone(), self.world.now.mono);
         let counted_at = crate::virtual_shop::START.plus_ms(i64::try_from(counted_at.as_millis()).unwrap());
+        if std::env::var_os("TRACE").is_some() {
+            println!("{:?} {key} counted at {counted_at:?}: {basis:?} {quantity}", self.world.now.mono);
+        }
         let row = CountRow { sku, location, quantity: Units::of(quantity), basis, counted_at };
         self.world.ask(&Operation::Count { rows: vec![row], reason: "counted".into() });
     }
@@ -396,7 +405,7 @@ impl Day {
             self.resume(shop, sku);
         }
         self.world.shops.iter_mut().for_each(|shop| shop.moods = Moods::default());
-        let quiet = if self.weather.is_rough() { 240 } else { 90 };
+        let quiet = if self.weather.is_rough() { 150 } else { 90 };
         let end = self.world.now.mono + Duration::from_secs(quiet);
         self.world.run_until(end);
         let (seed, weather) = (self.seed, self.weather);
@@ -462,8 +471,11 @@ fn allowances(weather: Weather) -> Allowances {
     if let Some(slowest) = weather.slow_ways {
         allowed.latency_ms = i64::try_from(slowest.as_millis()).unwrap();
     }
+    if weather.orders_page.is_some() {
+        allowed.read_ms = 3_000;
+    }
     if weather.is_rough() {
-        (allowed.slack_ms, allowed.settle_ms) = (30_000, 60_000);
+        (allowed.read_ms, allowed.slack_ms, allowed.settle_ms) = (15_000, 30_000, 60_000);
     }
     allowed
 }

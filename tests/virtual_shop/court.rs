@@ -21,6 +21,8 @@ pub struct Allowances {
     /// One way of the slowest request, in milliseconds.
     pub latency_ms: i64,
     pub poll_ms: i64,
+    /// How long a poll may take, all its pages.
+    pub read_ms: i64,
     pub slack_ms: i64,
     pub settle_ms: i64,
 }
@@ -28,7 +30,7 @@ pub struct Allowances {
 impl Allowances {
     pub fn of_poll(poll_ms: i64) -> Self {
         let latency_ms = i64::try_from(LATENCY.as_millis()).unwrap();
-        Self { latency_ms, poll_ms, slack_ms: 2_500, settle_ms: 20_000 }
+        Self { latency_ms, poll_ms, read_ms: 4 * latency_ms, slack_ms: 2_500, settle_ms: 20_000 }
     }
 }
 
@@ -77,7 +79,7 @@ impl Court {
             let channel = referee.add_channel(ChannelSettings {
                 order_poll_ms: allowed.poll_ms,
                 quantity_poll_ms: None,
-                read_allowance_ms: 4 * allowed.latency_ms,
+                read_allowance_ms: allowed.read_ms,
                 slack_ms: allowed.slack_ms,
                 settle_ms: allowed.settle_ms,
             });

@@ -3,6 +3,7 @@
 
 mod court;
 mod shop;
+mod trace;
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
@@ -259,7 +260,7 @@ impl World {
         let shop = &mut self.shops[channel];
         let done = shop.answer(now, &command.call);
         if std::env::var_os("TRACE").is_some() {
-            println!("{:?} {} {:?} -> {:?}", now.mono, shop.id, command.call, done.answer.result);
+            println!("{:?} {} {}", now.mono, shop.id, trace::told(&command.call, &done.answer.result));
         }
         self.tell_landings(channel);
         if let (Some(court), Call::Write { rows, .. }, true) =
