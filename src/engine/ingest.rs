@@ -231,7 +231,7 @@ impl Engine {
         if row.request.is_some() || !channel.trusts(place, heard.sent) {
             return Ok(Some((place, false)));
         }
-        let lapses_at = heard.now.utc.plus_ms(channel.lapse_ms());
+        let lapses_at = self.steady(heard.now).plus_ms(channel.lapse_ms());
         let id = channel.settings.id.clone();
         let compared = self.ledger.compare(&row, quantity, heard.span, heard.now.utc, lapses_at)?;
         let managed = row.state == crate::ledger::ListingState::Managed;

@@ -258,7 +258,7 @@ impl Engine {
                 Some(quantity) if waits => {
                     self.ledger.settle_by_read(request, *place, *quantity)?;
                     if let Some(row) = self.ledger.place(*place)? {
-                        let lapses_at = now.utc.plus_ms(self.channels[at].lapse_ms());
+                        let lapses_at = self.steady(now).plus_ms(self.channels[at].lapse_ms());
                         self.ledger.compare(&row, *quantity, heard.span, now.utc, lapses_at)?;
                         let skus = self.ledger.component_skus(row.listing)?;
                         self.mark_skus(now, &skus, Cause::Other)?;
