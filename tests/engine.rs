@@ -1,5 +1,11 @@
 //! The engine from poll to push: real ledger, virtual clock, shops in memory.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "helpers of tests fail and tell as loudly as tests"
+)]
+
 mod virtual_shop;
 
 use std::{
@@ -125,7 +131,12 @@ fn a_restart_in_the_middle_of_a_write_settles_it_and_converges() {
     let now = world.now;
     world.shop("woo").sell(now, "1", "MUG", 3);
     // Step by step until a write has left, then the program is gone.
-    while world.engine().ledger().open_requests(&stockd::domain::ChannelId::new("shopify")).unwrap().is_empty()
+    while world
+        .engine()
+        .ledger()
+        .open_requests(&stockd::domain::ChannelId::new("shopify"))
+        .unwrap()
+        .is_empty()
     {
         let next = world.now.mono + Duration::from_millis(10);
         world.run_until(next);
@@ -179,12 +190,15 @@ fn ten_thousand_corrections_leave_in_full_batches_as_fast_as_the_limit_allows() 
         let (writes, cost, throttled) = drain(mode, quota);
         assert_eq!(throttled, 0, "{mode:?}");
         assert!(writes.iter().all(|(_, rows)| *rows == batch), "{mode:?}: a batch was not full");
-        let took = (writes[writes.len() - 1].0 - writes[0].0).as_secs_f64();
+        let took = writes[writes.len() - 1].0.as_secs_f64() - writes[0].0.as_secs_f64();
         let optimum = cost / rate;
         println!("{mode:?}: {} writes in {took:.1} s of virtual time, optimum {optimum:.1} s", writes.len());
         assert!(took <= optimum / 0.95, "{mode:?}: {took} s, optimum {optimum} s");
     }
 }
+
+/// How often each statement ran, its virtual-machine steps and its full-scan steps.
+type Totals = BTreeMap<String, (i64, i64, i64)>;
 
 /// The statements, virtual-machine steps and full-scan steps of one sale with so many SKUs in the ledger.
 fn cost_of_a_sale(skus: usize) -> (BTreeMap<String, i64>, i64, i64) {
@@ -199,12 +213,11 @@ fn cost_of_a_sale(skus: usize) -> (BTreeMap<String, i64>, i64, i64) {
         }
         stock.push((sku, 10));
     }
-    shops.iter_mut().for_each(|shop| {
+    for shop in &mut shops {
         shop.listings.remove("L-MUG");
-    });
+    }
     let mut world = world(folder.path(), shops, &stock, seconds(5));
     world.run_until(seconds(60));
-    type Totals = BTreeMap<String, (i64, i64, i64)>;
     let totals: Arc<Mutex<Totals>> = Arc::default();
     let seen = Arc::clone(&totals);
     world

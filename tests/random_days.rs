@@ -94,7 +94,10 @@ fn d18_bundles_that_share_skus() {
 
 #[test]
 fn two_locations() {
-    days(1_000..1_020, Weather { order_delay_ms: 300, locations: true, restocks: true, ..Weather::default() });
+    days(
+        1_000..1_020,
+        Weather { order_delay_ms: 300, locations: true, restocks: true, ..Weather::default() },
+    );
 }
 
 #[test]

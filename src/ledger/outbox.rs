@@ -123,7 +123,7 @@ impl Ledger {
             "UPDATE listing_stock SET \
                expected = ?3 + flight_back - CASE WHEN ?6 THEN flight_sold ELSE 0 END, \
                slack = CASE WHEN ?6 THEN 0 ELSE flight_sold + flight_back END, unplaced = 0, \
-               needs_read = flight_back > 0 OR (NOT ?6 AND flight_sold > 0), \
+               needs_read = undecided > 0 OR flight_back > 0 OR (NOT ?6 AND flight_sold > 0), \
                expected_at = ?7, landed_from = ?4, landed_to = ?5, request = NULL, flight_sold = 0, flight_back = 0 \
              WHERE id = ?1 AND request = ?2",
             &[&place.0, &request, &value, &landed.from, &landed.to, &exact, &at],

@@ -55,7 +55,8 @@ pub struct Weather {
 impl Weather {
     /// Whether decreases may be late for reasons the referee is not told of.
     fn is_rough(&self) -> bool {
-        let Moods { failed_reads, throttles, lost_writes, lost_replies, late_writes, rejected_rows, .. } = self.moods;
+        let Moods { failed_reads, throttles, lost_writes, lost_replies, late_writes, rejected_rows, .. } =
+            self.moods;
         let moody = failed_reads + throttles + lost_writes + lost_replies + late_writes + rejected_rows > 0;
         moody || self.deaths || self.refusals || self.slow_ways.is_some()
     }
@@ -280,7 +281,8 @@ impl Day {
     fn count(&mut self) {
         let (key, sku, location) = self.any_key();
         let counted_at = self.world.now.mono.saturating_sub(Duration::from_millis(2_500));
-        let quiet = counted_at.saturating_sub(Duration::from_secs(6))..counted_at + Duration::from_millis(1_100);
+        let quiet =
+            counted_at.saturating_sub(Duration::from_secs(6))..counted_at + Duration::from_millis(1_100);
         let past = self.past.entry(key.clone()).or_default();
         let stale = self.counted.get(&key).is_some_and(|at| *at >= counted_at);
         if stale || past.iter().any(|(at, ..)| quiet.contains(at)) {
@@ -487,7 +489,9 @@ fn street(weather: Weather, dice: &mut ChaCha8Rng) -> (Vec<Shop>, Vec<(String, i
     for n in 0..SKUS {
         for location in places {
             let units = dice.random_range(3..25);
-            stock.extend(weather.parts(&format!("SKU-{n}"), location).into_iter().map(|(key, _)| (key, units)));
+            stock.extend(
+                weather.parts(&format!("SKU-{n}"), location).into_iter().map(|(key, _)| (key, units)),
+            );
         }
     }
     let free: BTreeMap<String, i64> = stock.iter().cloned().collect();

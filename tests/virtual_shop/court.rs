@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use stockd::{
     domain::{Answer, OrderId, Policy, Reply, Sku, Units, UtcMs},
     referee::{
-        ChannelIx, ChannelSettings, Landing, NewPlace, OrderEvent, PlaceIx, Referee, Settings as RefereeSettings,
+        ChannelIx, ChannelSettings, Landing, NewPlace, OrderEvent, PlaceIx, Referee,
+        Settings as RefereeSettings,
     },
 };
 

@@ -104,10 +104,21 @@ pub fn start(settings: Settings, rows: Vec<CountRow>) -> Engine {
 
 /// A thing under way in the virtual world.
 enum Flight {
-    Request { command: Command, sent: Duration },
+    Request {
+        command: Command,
+        sent: Duration,
+    },
     /// A write that takes effect though its caller has given up.
-    Late { command: Command },
-    Reply { call: CallId, channel: usize, answer: Answer, sent: Duration, read_at: UtcMs },
+    Late {
+        command: Command,
+    },
+    Reply {
+        call: CallId,
+        channel: usize,
+        answer: Answer,
+        sent: Duration,
+        read_at: UtcMs,
+    },
     /// The shell notices that a person has left requests.
     Requests,
 }

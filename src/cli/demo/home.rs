@@ -96,8 +96,10 @@ impl Home {
             write!(
                 text,
                 "\n[channels.{id}]\nkind = \"{}\"\nmode = \"push\"\nurl = \"{address}\"\n\
-                 orders = {{ every = \"1s\", overlap = \"5s\" }}\nsettle = \"1s\"\norder_delay = \"5s\"\n",
-                shop.kind.name()
+                 orders = {{ every = \"1s\", overlap = \"5s\" }}\nsettle = \"1s\"\norder_delay = \"{}s\"\n",
+                shop.kind.name(),
+                // Twice what the sandbox needs at most.
+                if shop.order_delay_ms == 0 { 1 } else { 3 }
             )?;
             if let Some(cap) = shop.policy.cap {
                 writeln!(text, "policy = {{ cap = {cap} }}")?;

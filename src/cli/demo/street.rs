@@ -37,7 +37,8 @@ fn sandbox(catalogue: Catalogue, demand: Option<Demand>, seed: u64) -> SandboxCo
     SandboxConfig { port: 0, seed, shops: shops(), catalogue, demand, referee }
 }
 
-/// Two Shopify shops and a WooCommerce shop, with the delays of a good day. Times are in milliseconds.
+/// Two Shopify shops and a WooCommerce shop, with the delays of a good day: Shopify's search lags, WooCommerce reads
+/// orders from the table they were just written to. Times are in milliseconds.
 fn shops() -> Vec<ShopSettings> {
     let judged = ChannelSettings {
         order_poll_ms: 1_000,
@@ -52,9 +53,9 @@ fn shops() -> Vec<ShopSettings> {
         judged,
         ..ShopSettings::new(id, kind)
     };
-    let outlet = shop("outlet", ChannelKind::Woocommerce, 20, 300);
+    let outlet = shop("outlet", ChannelKind::Woocommerce, 20, 0);
     vec![
-        shop("web", ChannelKind::Shopify, 5, 0),
+        shop("web", ChannelKind::Shopify, 5, 300),
         shop("wholesale", ChannelKind::Shopify, 10, 150),
         ShopSettings {
             calls: Some(HOST),

@@ -148,6 +148,7 @@ CREATE INDEX component_by_sku ON listing_component (sku, listing);
 -- One row per place where a channel keeps a number.
 -- `expected` is the most it can be showing; by `slack` it may be less, through sales already in the ledger that our
 -- own write may have erased; by `unplaced` too, through sales that the last read may or may not have shown.
+-- `undecided` are sales that either explain a shadow of before the last landing or came after it: the next read tells.
 -- The last read was made between `observed_at` and `observed_to`, by the channel's clock.
 -- `request` is the unresolved write; `flight_sold` and `flight_back` are the channel's own sales and give-backs
 -- ingested since it was prepared. `landed_from`..`landed_to` is when the last write landed, by the channel's clock.
@@ -159,6 +160,7 @@ CREATE TABLE listing_stock (
     expected_at      INTEGER,
     slack            INTEGER NOT NULL DEFAULT 0,
     unplaced         INTEGER NOT NULL DEFAULT 0,
+    undecided        INTEGER NOT NULL DEFAULT 0,
     observed         INTEGER,
     observed_at      INTEGER,
     observed_to      INTEGER,
@@ -179,6 +181,7 @@ CREATE TABLE shadow (
     place     INTEGER NOT NULL REFERENCES listing_stock (id),
     units     INTEGER NOT NULL CHECK (units > 0),
     read_at   INTEGER NOT NULL,
+    read_to   INTEGER NOT NULL,
     lapses_at INTEGER NOT NULL,
     open      INTEGER NOT NULL
 ) STRICT;
