@@ -244,9 +244,7 @@ impl Day {
 
     fn move_key(&mut self, key: &str, free: i64, committed: i64) {
         let stock = self.truth.get_mut(key).unwrap();
-        if std::env::var_os("TRACE").is_some() {
-            println!("{:?} {key}: {stock:?} and {free}, {committed}", self.world.now.mono);
-        }
+        self.world.trace(&format!("{key}: {stock:?} and {free}, {committed}"));
         self.past.entry(key.to_owned()).or_default().push((self.world.now.mono, stock.0, stock.1));
         *stock = (stock.0 + free, stock.1 + committed);
     }
@@ -306,9 +304,7 @@ impl Day {
         self.move_key(&key, delta, 0);
         self.counted.insert(key.clone(), self.world.now.mono);
         let counted_at = crate::virtual_shop::START.plus_ms(i64::try_from(counted_at.as_millis()).unwrap());
-        if std::env::var_os("TRACE").is_some() {
-            println!("{:?} {key} counted at {counted_at:?}: {basis:?} {quantity}", self.world.now.mono);
-        }
+        self.world.trace(&format!("{key} counted at {counted_at}: {basis:?} {quantity}"));
         let row = CountRow { sku, location, quantity: Units::of(quantity), basis, counted_at };
         self.world.ask(&Operation::Count { rows: vec![row], reason: "counted".into() });
     }

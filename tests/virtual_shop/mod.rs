@@ -12,7 +12,7 @@ use rand_chacha::ChaCha8Rng;
 use stockd::{
     domain::{
         Answer, Cadence, Call, Capabilities, ChannelKind, ChannelSettings, Costs, CountBasis, CountRow,
-        LocationId, Mode, Now, Operation, Percent, Policies, Quota, Settings, Sku, Units, UtcMs, WriteMode,
+        LocationId, Mode, Now, Operation, Percent, Policies, Quota, Reply, Settings, Sku, Units, UtcMs, WriteMode,
         settings::BrakeSettings,
     },
     engine::{CallId, Command, Engine, Event},
@@ -147,6 +147,11 @@ pub struct World {
 
 impl World {
     pub fn new(engine: Engine, shops: Vec<Shop>) -> Self {
+        if std::env::var_os("TRACE").is_some() {
+            // Another test may have been first.
+            let log = tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).without_time();
+            let _ = log.with_ansi(false).with_writer(std::io::stdout).try_init();
+        }
         Self {
             engine: Some(engine),
             shops,
@@ -245,6 +250,7 @@ impl World {
             }
             Err(error) => {
                 assert!(self.may_fail, "{error}");
+                self.trace(&format!("the round failed: {error}"));
                 self.failed_rounds += 1;
                 self.wake = self.now.mono + LEDGER_PAUSE;
                 if events.iter().any(|event| matches!(event, Event::Requests)) {
@@ -259,9 +265,8 @@ impl World {
         let channel = self.channel_of(&command);
         let shop = &mut self.shops[channel];
         let done = shop.answer(now, &command.call);
-        if std::env::var_os("TRACE").is_some() {
-            println!("{:?} {} {}", now.mono, shop.id, trace::told(&command.call, &done.answer.result));
-        }
+        let line = format!("{} {}", shop.id, trace::told(&command.call, &done.answer.result));
+        self.trace(&line);
         self.tell_landings(channel);
         if let (Some(court), Call::Write { rows, .. }, true) =
             (&mut self.court, &command.call, done.answer.result.is_err())
@@ -278,12 +283,18 @@ impl World {
     fn land_late(&mut self, command: &Command) {
         let channel = self.channel_of(command);
         if let Call::Write { key, rows } = &command.call {
-            if std::env::var_os("TRACE").is_some() {
-                println!("{:?} late: {rows:?}", self.now.mono);
-            }
-            self.shops[channel].apply(self.now.utc, key, rows);
+            let outcomes = self.shops[channel].apply(self.now.utc, key, rows);
+            let line = trace::told(&command.call, &Ok(Reply::Written(outcomes)));
+            self.trace(&format!("{} late {line}", self.shops[channel].id));
         }
         self.tell_landings(channel);
+    }
+
+    /// What happens, line by line, with `TRACE=1`.
+    pub fn trace(&self, line: &str) {
+        if std::env::var_os("TRACE").is_some() {
+            println!("{:?} {line}", self.now.mono);
+        }
     }
 
     fn tell_landings(&mut self, channel: usize) {
@@ -308,18 +319,22 @@ impl World {
                 continue;
             };
             let channel = self.channel_of(&command);
-            if let (Some(court), Call::Write { rows, .. }) = (&mut self.court, &command.call) {
+            if let (Some(court), Call::Write { key, rows }) = (&mut self.court, &command.call) {
+                self.shops[channel].first_sent.entry(key.clone()).or_insert(self.now.utc);
                 rows.iter().for_each(|row| court.unsettled(self.now.utc, channel, &row.place));
                 if !lost() {
                     self.flights.insert(at, Flight::Late { command });
                 }
             }
         }
+        self.trace("restart");
         // The lock goes with the old engine.
         drop(self.engine.take());
         let ledger = Ledger::open(&settings.ledger).unwrap();
         self.engine = Some(Engine::new(ledger, settings, self.told()).unwrap());
         self.wake = self.now.mono;
+        // The shell looks for requests when it starts.
+        self.put_at(self.now.mono, Flight::Requests);
     }
 
     fn put(&mut self, flight: Flight) {
