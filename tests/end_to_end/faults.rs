@@ -20,24 +20,22 @@ impl Street {
     }
 }
 
-/// The next write to each shop fails so, while orders on another make it necessary; then all must come right.
+/// The next write to each shop fails in each of these ways, and all comes right.
 fn writes_fail(faults: &[Value]) -> Street {
     let street = Street::open();
     let _daemon = street.daemon_at_work();
     for fault in faults {
-        for (turn, shop) in SHOPS.into_iter().enumerate() {
-            let other = SHOPS[(turn + 1) % 3];
-            let mut fault = fault.clone();
-            fault
-                .as_object_mut()
-                .unwrap()
-                .extend([("only".into(), json!("writes")), ("next".into(), json!(1))]);
+        let mut fault = fault.clone();
+        fault.as_object_mut().unwrap().extend([("only".into(), json!("writes")), ("next".into(), json!(1))]);
+        for shop in SHOPS {
             street.inject(shop, &fault);
-            let order = street.order(other, &[("SKU-0001", 1)]);
-            street.converges();
-            street.act(&json!({"do": "cancel", "shop": other, "order": order}));
-            street.converges();
         }
+        // An order is written to the two other shops.
+        let order = street.order("north", &[("SKU-0001", 1)]);
+        street.order("site", &[("SKU-0002", 1)]);
+        street.converges();
+        street.act(&json!({"do": "cancel", "shop": "north", "order": order}));
+        street.converges();
     }
     street
 }
@@ -96,31 +94,65 @@ fn h4_h5_throttling_without_seconds_is_waited_out() {
 }
 
 #[test]
-fn h7_h8_h10_h11_reads_that_fail_or_answer_garbage_change_nothing_and_are_tried_again() {
+fn h7_h8_h10_h11_a_read_that_fails_or_answers_garbage_changes_nothing_and_is_tried_again() {
+    let street = Street::open();
+    let _daemon = street.daemon_at_work();
+    let faults = [
+        json!({"fault": "truncated_json"}),
+        json!({"fault": "html"}),
+        json!({"fault": "status_before", "status": 503}),
+        json!({"fault": "reset_mid_body"}),
+    ];
+    for mut fault in faults {
+        let failed = street.logged("channel.failing").len();
+        fault.as_object_mut().unwrap().extend([("only".into(), json!("reads")), ("next".into(), json!(1))]);
+        for shop in SHOPS {
+            street.inject(shop, &fault);
+        }
+        for shop in SHOPS {
+            street.order(shop, &[("SKU-0001", 1), ("BUNDLE-PAIR", 1)]);
+        }
+        street.wait("a read fails in each shop", || {
+            street.logged("channel.failing").len() >= failed + SHOPS.len()
+        });
+        street.converges();
+    }
+}
+
+#[test]
+fn h1_to_h11_in_a_storm_of_faults_on_reads_and_writes_nothing_is_lost_or_doubled() {
     let street = Street::open();
     street.configure(|text| text.replace("settle = \"1s\"", "settle = \"1s\"\nscan = { every = \"2s\" }"));
     let _daemon = street.daemon_at_work();
     let faults = [
-        json!({"fault": "truncated_json", "only": "reads", "share": 0.4}),
-        json!({"fault": "html", "only": "reads", "share": 0.4}),
-        json!({"fault": "status_before", "status": 503, "only": "reads", "share": 0.4}),
-        json!({"fault": "reset_mid_body", "only": "reads", "share": 0.4}),
+        json!({"fault": "truncated_json"}),
+        json!({"fault": "html"}),
+        json!({"fault": "status_before", "status": 500}),
+        json!({"fault": "status_after", "status": 503}),
+        json!({"fault": "reset_mid_body"}),
+        json!({"fault": "timeout_after"}),
+        json!({"fault": "throttled_seconds", "seconds": 1}),
     ];
-    for fault in faults {
-        for shop in SHOPS {
+    for shop in SHOPS {
+        for fault in &faults {
+            let mut fault = fault.clone();
+            fault.as_object_mut().unwrap().extend([("share".into(), json!(0.05))]);
             street.inject(shop, &fault);
         }
-        let orders = SHOPS.map(|shop| (shop, street.order(shop, &[("SKU-0001", 1), ("BUNDLE-SIX-PACK", 1)])));
-        sleep(Duration::from_secs(3));
-        for (shop, order) in orders {
+    }
+    for turn in 0..8 {
+        let shop = SHOPS[turn % 3];
+        let order = street.order(shop, &[("SKU-0001", 1), ("BUNDLE-PAIR", 1)]);
+        sleep(Duration::from_millis(700));
+        if turn % 2 == 0 {
             street.act(&json!({"do": "cancel", "shop": shop, "order": order}));
         }
-        sleep(Duration::from_secs(2));
-        for shop in SHOPS {
-            street.act(&json!({"do": "clear_faults", "shop": shop}));
-        }
-        street.converges();
     }
+    for shop in SHOPS {
+        street.act(&json!({"do": "clear_faults", "shop": shop}));
+    }
+    // Nothing is said of fairness: the referee expects orders to be read in time, storm or no storm.
+    street.comes_right();
     assert!(!street.logged("channel.failing").is_empty());
 }
 

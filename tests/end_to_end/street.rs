@@ -21,7 +21,7 @@ use tokio::runtime::{Builder, Runtime};
 const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(50);
 /// How long things must stay right.
-const CALM: Duration = Duration::from_millis(1_500);
+const CALM: Duration = Duration::from_millis(1_000);
 
 /// All the shops of the street.
 pub(crate) const SHOPS: [&str; 3] = ["north", "south", "site"];
@@ -255,6 +255,12 @@ impl Street {
 
     /// Waits until all is right and stays so, then checks that all was fair.
     pub(crate) fn converges(&self) {
+        self.comes_right();
+        self.is_fair();
+    }
+
+    /// Waits until all is right and stays so.
+    pub(crate) fn comes_right(&self) {
         let mut right_since = None;
         self.wait("all comes right", || {
             if self.is_right() {
@@ -264,7 +270,6 @@ impl Street {
                 false
             }
         });
-        self.is_fair();
         self.stockd(&["verify"]);
     }
 
