@@ -1,5 +1,11 @@
 //! The engine from poll to push: real ledger, virtual clock, shops in memory.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "helpers of tests fail and tell as loudly as tests"
+)]
+
 mod virtual_shop;
 
 use std::{
@@ -8,12 +14,8 @@ use std::{
     time::Duration,
 };
 
-use stockd::{
-    domain::{CountBasis, CountRow, LocationId, Now, Operation, Quota, Sku, Units, WriteMode},
-    engine::Engine,
-    ledger::Ledger,
-};
-use virtual_shop::{START, Shop, World, settings};
+use stockd::domain::{LocationId, Quota, Sku, Units, WriteMode};
+use virtual_shop::{Shop, World, opening, settings, start};
 
 const FAST: Quota = Quota::Calls { per_second: 100.0, burst: 100 };
 const SHOPIFY_FAST: Quota = Quota::Points { maximum: 20_000.0, restore_per_second: 1_000.0 };
@@ -24,26 +26,10 @@ fn seconds(seconds: u64) -> Duration {
 
 /// A world whose ledger holds `stock` of each SKU, counted just before the start.
 fn world(folder: &std::path::Path, shops: Vec<Shop>, stock: &[(String, i64)], every: Duration) -> World {
-    let path = folder.join("ledger.db");
-    let ledger = Ledger::open(&path).unwrap();
     let refs: Vec<&Shop> = shops.iter().collect();
-    let settings = settings(&path, &refs, every);
-    let rows = stock
-        .iter()
-        .map(|(sku, units)| CountRow {
-            sku: Sku::new(sku).unwrap(),
-            location: LocationId::new(LocationId::DEFAULT),
-            quantity: Units::of(*units),
-            basis: CountBasis::Available,
-            counted_at: START.plus_ms(-60_000),
-        })
-        .collect();
-    ledger.begin().unwrap();
-    let count = Operation::Count { rows, reason: "opening".into() };
-    ledger.operate(START.plus_ms(-60_000), &settings, &count).unwrap().unwrap();
-    ledger.commit().unwrap();
-    let engine = Engine::new(ledger, settings, Now { mono: Duration::ZERO, utc: START }).unwrap();
-    World::new(engine, shops)
+    let settings = settings(&folder.join("ledger.db"), &refs, every);
+    let rows = stock.iter().map(|(sku, units)| opening(sku, LocationId::DEFAULT, *units)).collect();
+    World::new(start(settings, rows), shops)
 }
 
 fn two_shops(shown: i64) -> Vec<Shop> {
@@ -145,21 +131,23 @@ fn a_restart_in_the_middle_of_a_write_settles_it_and_converges() {
     let now = world.now;
     world.shop("woo").sell(now, "1", "MUG", 3);
     // Step by step until a write has left, then the program is gone.
-    while world.engine.ledger().open_requests(&stockd::domain::ChannelId::new("shopify")).unwrap().is_empty()
+    while world
+        .engine()
+        .ledger()
+        .open_requests(&stockd::domain::ChannelId::new("shopify"))
+        .unwrap()
+        .is_empty()
     {
         let next = world.now.mono + Duration::from_millis(10);
         world.run_until(next);
     }
-    let World { engine, shops, now, .. } = world;
-    let path = engine.ledger().path().to_owned();
-    drop(engine);
-    let refs: Vec<&Shop> = shops.iter().collect();
-    let settings = settings(&path, &refs, seconds(2));
-    let engine = Engine::new(Ledger::open(&path).unwrap(), settings, now).unwrap();
-    let mut world = World::new(engine, shops);
-    world.run_until(now.mono + seconds(60));
+    let refs: Vec<&Shop> = world.shops.iter().collect();
+    let settings = settings(world.engine().ledger().path(), &refs, seconds(2));
+    world.restart(settings, || false);
+    let end = world.now.mono + seconds(60);
+    world.run_until(end);
     assert_eq!((world.shop("shopify").shows("MUG"), world.shop("woo").shows("MUG")), (7, 7));
-    let committed = world.engine.ledger().available(&Sku::new("MUG").unwrap()).unwrap();
+    let committed = world.engine().ledger().available(&Sku::new("MUG").unwrap()).unwrap();
     assert_eq!(committed, Units::of(7));
 }
 
@@ -202,12 +190,15 @@ fn ten_thousand_corrections_leave_in_full_batches_as_fast_as_the_limit_allows() 
         let (writes, cost, throttled) = drain(mode, quota);
         assert_eq!(throttled, 0, "{mode:?}");
         assert!(writes.iter().all(|(_, rows)| *rows == batch), "{mode:?}: a batch was not full");
-        let took = (writes[writes.len() - 1].0 - writes[0].0).as_secs_f64();
+        let took = writes[writes.len() - 1].0.as_secs_f64() - writes[0].0.as_secs_f64();
         let optimum = cost / rate;
         println!("{mode:?}: {} writes in {took:.1} s of virtual time, optimum {optimum:.1} s", writes.len());
         assert!(took <= optimum / 0.95, "{mode:?}: {took} s, optimum {optimum} s");
     }
 }
+
+/// How often each statement ran, its virtual-machine steps and its full-scan steps.
+type Totals = BTreeMap<String, (i64, i64, i64)>;
 
 /// The statements, virtual-machine steps and full-scan steps of one sale with so many SKUs in the ledger.
 fn cost_of_a_sale(skus: usize) -> (BTreeMap<String, i64>, i64, i64) {
@@ -222,16 +213,15 @@ fn cost_of_a_sale(skus: usize) -> (BTreeMap<String, i64>, i64, i64) {
         }
         stock.push((sku, 10));
     }
-    shops.iter_mut().for_each(|shop| {
+    for shop in &mut shops {
         shop.listings.remove("L-MUG");
-    });
+    }
     let mut world = world(folder.path(), shops, &stock, seconds(5));
     world.run_until(seconds(60));
-    type Totals = BTreeMap<String, (i64, i64, i64)>;
     let totals: Arc<Mutex<Totals>> = Arc::default();
     let seen = Arc::clone(&totals);
     world
-        .engine
+        .engine_mut()
         .ledger_mut()
         .watch_statements(move |cost| {
             let mut totals = seen.lock().unwrap();

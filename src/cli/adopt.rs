@@ -169,7 +169,7 @@ fn print(adopt: &Adopt, report: &Report) -> Result<(), Failure> {
         Some(answer) => Out.line(answer)?,
         None if report.counted.is_empty() => Out.line("nothing to adopt")?,
         None => {
-            Out.line(format!("dry run: {} SKUs would be counted, nothing changed", report.counted.len()))?
+            Out.line(format!("dry run: {} SKUs would be counted, nothing changed", report.counted.len()))?;
         }
     }
     Ok(())

@@ -21,7 +21,7 @@ use crate::{
 /// Tries of one call that the channel throttles or that fails without effect.
 const TRIES: u32 = 5;
 /// The longest wait that a channel may ask for before the command gives up.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
 /// A channel and a way to call it. Reads only.
 pub(super) struct Online {
@@ -111,7 +111,7 @@ impl Online {
 /// The SKUs that the ledger knows; none where there is no ledger yet.
 pub(super) fn known_skus(settings: &Settings) -> anyhow::Result<BTreeSet<String>> {
     match Reader::open(&settings.ledger) {
-        Ok(reader) => Ok(reader.stock()?.into_iter().map(|row| row.sku.to_string()).collect()),
+        Ok(reader) => Ok(reader.stock()?.into_iter().map(|row| row.sku).collect()),
         Err(LedgerError::Missing(_)) => Ok(BTreeSet::new()),
         Err(error) => Err(error.into()),
     }

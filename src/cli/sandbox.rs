@@ -79,6 +79,15 @@ pub struct SandboxArgs {
     /// How long a request takes, in milliseconds.
     #[arg(long, default_value_t = 0, value_name = "MS")]
     latency: u64,
+    /// The limit of the Shopify shops: the size of the bucket and the points that flow back per second.
+    #[arg(long, value_name = "MAXIMUM:PER_SECOND", value_parser = limit, default_value = "2000:100")]
+    points: (f64, f64),
+    /// The limit of the WooCommerce shops' host: calls per second and calls at once. Default: none.
+    #[arg(long, value_name = "PER_SECOND:BURST", value_parser = limit)]
+    calls: Option<(f64, f64)>,
+    /// List plain products only: no variations, no bundles.
+    #[arg(long, conflicts_with = "orders")]
+    plain: bool,
     /// Writes a configuration for these shops, and their credentials in files beside it.
     #[arg(long, value_name = "FILE")]
     config_out: Option<PathBuf>,
@@ -95,6 +104,15 @@ fn shop(text: &str) -> Result<ShopSettings, String> {
     Ok(ShopSettings::new(name, kind))
 }
 
+fn limit(text: &str) -> Result<(f64, f64), String> {
+    let (first, second) = text.split_once(':').ok_or("expected two numbers with a colon between them")?;
+    let number = |text: &str| match text.parse::<f64>() {
+        Ok(number) if number >= 0.1 && number.is_finite() => Ok(number),
+        _ => Err(format!("{text:?} is no number of at least 0.1")),
+    };
+    Ok((number(first)?, number(second)?))
+}
+
 /// Runs the command.
 ///
 /// # Errors
@@ -104,17 +122,32 @@ pub fn run(args: SandboxArgs) -> Result<(), Failure> {
     runtime.block_on(serve(args))
 }
 
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "checked to be at least 0.1; a cast saturates"
+)]
+fn whole(burst: f64) -> u32 {
+    burst.ceil() as u32
+}
+
 async fn serve(args: SandboxArgs) -> Result<(), Failure> {
     let history = match &args.orders {
         Some(file) => Some(History::load(file, args.day).context("the order history can't be played")?),
         None => None,
     };
-    let catalogue =
+    let mut catalogue =
         history.as_ref().map_or_else(|| Catalogue::made_up(args.skus, args.seed), History::catalogue);
+    if args.plain {
+        catalogue.variations = 0;
+        catalogue.bundles.clear();
+    }
     let mut shops = args.shops;
     for shop in &mut shops {
         shop.order_delay_ms = args.order_delay;
         shop.latency_ms = args.latency;
+        shop.points = args.points;
+        shop.calls = args.calls.map(|(per_second, burst)| (per_second, whole(burst)));
     }
     let demand = (args.orders_per_minute > 0.0).then(|| Demand::even(shops.len(), args.orders_per_minute));
     let config = SandboxConfig {

@@ -32,7 +32,7 @@ pub(super) async fn carry(
             let answer = answered.unwrap_or_else(|error| lost(&format!("the call broke off: {error}")));
             let event = Event::Answered { call: command.id, took: sent.elapsed(), answer };
             // The engine takes events in faster than channels answer; a full queue only delays this one task.
-            let _ = tokio::task::spawn_blocking(move || input.send(Input::Event(event))).await;
+            let _ = tokio::task::spawn_blocking(move || input.send(Input::Event(event)).is_ok()).await;
         });
     }
 }

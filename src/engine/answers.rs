@@ -12,9 +12,9 @@ use crate::{
 };
 
 /// The longest pause after failures in a row.
-const LONGEST_BACKOFF: Duration = Duration::from_secs(300);
+const LONGEST_BACKOFF: Duration = Duration::from_mins(5);
 /// The pause after refused credentials.
-const AUTH_BACKOFF: Duration = Duration::from_secs(300);
+const AUTH_BACKOFF: Duration = Duration::from_mins(5);
 
 impl Engine {
     pub(super) fn answered(&mut self, now: Now, call: CallId, took: Duration, answer: &Answer) -> Result<()> {
@@ -28,7 +28,7 @@ impl Engine {
             What::Scan => channel.scan_in_flight = false,
             _ => {}
         }
-        channel.budget.told(now.mono, flight.sort, flight.paid, &answer.meter);
+        channel.budget.told(now.mono, flight.sort, flight.places, flight.paid, &answer.meter);
         let heard = heard(now, &flight, took, &answer.meter, channel.settings.capabilities.time_step_ms);
         match &answer.result {
             Ok(reply) => {
@@ -73,18 +73,16 @@ impl Engine {
     fn gave_up(&mut self, heard: Heard, flight: InFlight, error: &CallError) -> Result<()> {
         let (now, at) = (heard.now, flight.channel);
         match flight.what {
-            What::Identify => Ok(()),
             What::Poll => {
                 let channel = &mut self.channels[at];
                 channel.poll = None;
                 channel.next_poll = channel.backoff_until.max(now.mono);
-                self.drop_fence(now, at)
+                self.drop_fence(now, at);
             }
             What::Sweep => {
                 let channel = &mut self.channels[at];
                 channel.sweep = None;
-                channel.next_sweep = Some(channel.backoff_until.max(now.mono) + Duration::from_secs(60));
-                Ok(())
+                channel.next_sweep = Some(channel.backoff_until.max(now.mono) + Duration::from_mins(1));
             }
             What::Scan => {
                 // The page is asked for again; a scan whose page token has died starts over.
@@ -93,15 +91,13 @@ impl Engine {
                     channel.scan = None;
                 }
                 channel.next_scan = Some(channel.backoff_until.max(now.mono));
-                Ok(())
             }
             What::FenceLevels => self.drop_fence(now, at),
-            What::SettleLevels { request } => {
-                self.postpone_settling(now, at, request);
-                Ok(())
-            }
-            What::Write { request, repeat } => self.write_failed(heard, at, request, repeat, error),
+            What::SettleLevels { request } => self.postpone_settling(now, at, request),
+            What::Write { request, repeat } => self.write_failed(heard, at, request, repeat, error)?,
+            What::Identify => {}
         }
+        Ok(())
     }
 
     fn back_off(&mut self, now: Now, at: usize, error: &CallError) {

@@ -17,6 +17,7 @@ use crate::{
 
 /// One channel: its limit, its queue, its jobs.
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each stands for itself; no two make a state")]
 pub(super) struct Channel {
     pub(super) settings: ChannelSettings,
     pub(super) budget: Budget,
@@ -31,6 +32,8 @@ pub(super) struct Channel {
     pub(super) landed: HashMap<PlaceId, Duration>,
     /// Places whose last write was refused: not before when to try again, and how often it was refused.
     pub(super) refused: HashMap<PlaceId, (Duration, u32)>,
+    /// Rows per direct write for now: where one stale row sends back a whole call, busy channels do better with fewer.
+    pub(super) write_rows: usize,
     pub(super) in_flight: usize,
     pub(super) orders_in_flight: bool,
     pub(super) scan_in_flight: bool,
@@ -126,6 +129,8 @@ pub(super) struct Unsettled {
 pub(super) struct InFlight {
     pub(super) channel: usize,
     pub(super) sort: Sort,
+    /// How many places it is about.
+    pub(super) places: usize,
     pub(super) paid: f64,
     pub(super) sent: Duration,
     pub(super) what: What,
@@ -160,6 +165,7 @@ impl Channel {
     pub(super) fn new(settings: ChannelSettings, now: Now) -> Self {
         let budget = Budget::new(&settings.capabilities, now.mono);
         Self {
+            write_rows: settings.capabilities.write_batch,
             settings,
             budget,
             queue: Queue::default(),

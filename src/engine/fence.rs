@@ -63,13 +63,12 @@ impl Engine {
     }
 
     /// Gives a fence up: its places go back to the queue.
-    pub(super) fn drop_fence(&mut self, now: Now, at: usize) -> Result<()> {
-        let Some(fence) = self.channels[at].fence.take() else { return Ok(()) };
+    pub(super) fn drop_fence(&mut self, now: Now, at: usize) {
+        let Some(fence) = self.channels[at].fence.take() else { return };
         self.channels[at].budget.refund(fence.paid_write + fence.paid_orders + fence.paid_levels);
         for place in fence.batch {
             self.channels[at].later.insert((now.mono + UNREAD_PAUSE, place));
         }
-        Ok(())
     }
 
     /// The push that brings a place to its target; `None` where it needs none or must be read first.

@@ -16,7 +16,7 @@ use crate::{
 /// How long after an unexplained gap a place is read again.
 const SECOND_LOOK: Duration = Duration::from_secs(3);
 /// The pause after a page token came twice.
-const REPEATED_PAGE_PAUSE: Duration = Duration::from_secs(60);
+const REPEATED_PAGE_PAUSE: Duration = Duration::from_mins(1);
 
 impl Engine {
     /// A page of the regular order poll. The cursor moves after the last one only.
@@ -31,7 +31,8 @@ impl Engine {
             }
             self.repeated_page(heard.now, at, "orders");
             self.channels[at].next_poll = heard.now.mono + REPEATED_PAGE_PAUSE;
-            return self.drop_fence(heard.now, at);
+            self.drop_fence(heard.now, at);
+            return Ok(());
         }
         let id = self.channels[at].settings.id.clone();
         if let Some(latest) = job.latest.map(|latest| latest.min(heard.span.to))
@@ -230,12 +231,11 @@ impl Engine {
         if row.request.is_some() || !channel.trusts(place, heard.sent) {
             return Ok(Some((place, false)));
         }
-        let lapses_at = heard.now.utc.plus_ms(channel.lapse_ms());
+        let lapses_at = self.steady(heard.now).plus_ms(channel.lapse_ms());
         let id = channel.settings.id.clone();
         let compared = self.ledger.compare(&row, quantity, heard.span, heard.now.utc, lapses_at)?;
         let managed = row.state == crate::ledger::ListingState::Managed;
         match compared.told {
-            Comparison::Equal | Comparison::First => {}
             Comparison::Missing(units) => {
                 let detail = format!("shows {quantity}, {units} fewer than known sales explain: held back");
                 let notice = Notice::new(Level::Debug, "shadow.held", detail);
@@ -247,7 +247,7 @@ impl Engine {
                 let notice = Notice::new(Level::Info, "drift.detected", detail);
                 self.notices.push(notice.on(&id).sku(&row.channel_sku).count(units.get()));
             }
-            Comparison::Surplus(_) => {}
+            Comparison::Equal | Comparison::First | Comparison::Surplus(_) => {}
         }
         if compared.shadow_changed {
             self.mark_skus(heard.now, &self.ledger.component_skus(row.listing)?, Cause::Order)?;
@@ -263,6 +263,6 @@ impl Engine {
 fn wait(cadence: &Cadence, channel: &super::Channel, now: Now) -> Duration {
     match cadence {
         Cadence::Every(every) => jittered(channel, *every),
-        Cadence::Cron(_) => cadence.wait_from(now.utc.datetime()).unwrap_or(Duration::from_secs(86_400)),
+        Cadence::Cron(_) => cadence.wait_from(now.utc.datetime()).unwrap_or(Duration::from_hours(24)),
     }
 }

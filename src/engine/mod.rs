@@ -25,7 +25,7 @@ use queue::{Entry, Path, Urgency};
 use seen::SeenOrders;
 
 use crate::{
-    domain::{ChannelId, Mode, Now, Settings, Sku, Units, WriteMode},
+    domain::{ChannelId, Mode, Now, Settings, Sku, Units, UtcMs, WriteMode},
     ledger::{Ledger, LedgerError, Pause, PlaceId},
 };
 
@@ -45,6 +45,8 @@ pub struct Engine {
     /// Whether what is in memory is what the ledger says.
     loaded: bool,
     stopping: bool,
+    /// What the two clocks said at the start.
+    started: Now,
     /// The day, counted from 1970, whose checkpoint has been looked after.
     checked_day: i64,
 }
@@ -79,6 +81,7 @@ impl Engine {
             notices: Vec::new(),
             loaded: false,
             stopping: false,
+            started: now,
             checked_day: 0,
         };
         engine.load(now)?;
@@ -154,6 +157,12 @@ impl Engine {
         }
         self.ledger.commit()?;
         Ok(step)
+    }
+
+    /// The time of day as it would be if the wall clock had not been set since the start: what a deadline needs.
+    fn steady(&self, now: Now) -> UtcMs {
+        let passed = now.mono.saturating_sub(self.started.mono);
+        self.started.utc.plus_ms(i64::try_from(passed.as_millis()).unwrap_or(i64::MAX / 4))
     }
 
     /// Once a day, so that a start need not verify the ledger from its first movement on.
@@ -308,7 +317,7 @@ impl Engine {
     }
 
     fn lapse_shadows(&mut self, now: Now) -> Result<()> {
-        for (place, units) in self.ledger.lapse_shadows(now.utc)? {
+        for (place, units) in self.ledger.lapse_shadows(self.steady(now))? {
             let Some(row) = self.ledger.place(place)? else { continue };
             let detail = format!(
                 "{units} units went from {} on the channel and no order explains them; no longer held back",

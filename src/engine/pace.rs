@@ -35,6 +35,14 @@ impl Sort {
         }
     }
 
+    /// The size by which a call of this sort is priced: a power of two of its places where it reads them one by one.
+    const fn size(self, places: usize) -> usize {
+        match self {
+            Self::Levels if places > 1 => places.next_power_of_two(),
+            _ => 1,
+        }
+    }
+
     const fn expected(self, costs: &Costs) -> u32 {
         match self {
             Self::Identify => costs.identify,
@@ -51,7 +59,8 @@ impl Sort {
 pub(super) struct Budget {
     bucket: Bucket,
     costs: Costs,
-    learned: BTreeMap<Sort, f64>,
+    /// The highest price asked for each sort, by size: places are priced by the dozen, pages and writes by the piece.
+    learned: BTreeMap<(Sort, usize), f64>,
 }
 
 #[derive(Debug)]
@@ -100,14 +109,13 @@ impl Budget {
         Self { bucket, costs: capabilities.costs, learned: BTreeMap::new() }
     }
 
-    /// What a sequence of calls costs.
-    pub(super) fn cost(&self, sorts: &[Sort]) -> f64 {
-        sorts
-            .iter()
-            .map(|sort| {
-                self.learned.get(sort).copied().unwrap_or_else(|| f64::from(sort.expected(&self.costs)))
-            })
-            .sum()
+    /// What a call costs that is about so many places.
+    pub(super) fn cost(&self, sort: Sort, places: usize) -> f64 {
+        let size = sort.size(places);
+        let nearest = self.learned.range(..=(sort, size)).next_back().filter(|((had, _), _)| *had == sort);
+        let learned =
+            nearest.map(|((_, had), price)| price * f64::from(u32::try_from(size / had).unwrap_or(1)));
+        learned.unwrap_or_else(|| f64::from(sort.expected(&self.costs)))
     }
 
     /// Pays, or says how long to wait until the price is there.
@@ -130,13 +138,13 @@ impl Budget {
     }
 
     /// Takes in what a reply told. `cost` is what was paid for its call.
-    pub(super) fn told(&mut self, now: Duration, sort: Sort, cost: f64, meter: &Meter) {
+    pub(super) fn told(&mut self, now: Duration, sort: Sort, places: usize, cost: f64, meter: &Meter) {
         match &mut self.bucket {
             Bucket::Calls(calls) => calls.debt += i64::from(meter.requests) - whole(cost),
             Bucket::Points(points) => {
                 points.told(now, cost, meter);
                 if let Some(requested) = meter.requested_cost {
-                    let learned = self.learned.entry(sort).or_insert(requested);
+                    let learned = self.learned.entry((sort, sort.size(places))).or_insert(requested);
                     *learned = learned.max(requested).min(points.maximum);
                 }
             }
@@ -263,7 +271,7 @@ mod tests {
         let mut budget = calls(2.0, 5);
         let start = Duration::from_secs(10);
         assert!(budget.take(start, 1.0).is_ok());
-        budget.told(start, Sort::Listings, 1.0, &Meter { requests: 4, ..Meter::default() });
+        budget.told(start, Sort::Listings, 1, 1.0, &Meter { requests: 4, ..Meter::default() });
         assert!(budget.take(start, 1.0).is_err());
     }
 
@@ -276,11 +284,14 @@ mod tests {
         let reading = BudgetReading { available: 60.0, maximum: 100.0, restore_per_second: 10.0 };
         let meter =
             Meter { budget: Some(reading), requested_cost: Some(40.0), requests: 1, ..Meter::default() };
-        budget.told(now, Sort::Write, 40.0, &meter);
+        budget.told(now, Sort::Write, 250, 40.0, &meter);
         assert_eq!(budget.take(now, 30.0), Err(Duration::from_secs(1)));
         assert!(
-            (budget.cost(&[Sort::Write]) - 40.0).abs() < f64::EPSILON,
+            (budget.cost(Sort::Write, 3) - 40.0).abs() < f64::EPSILON,
             "the price is learned from replies"
         );
+        budget.told(now, Sort::Levels, 2, 40.0, &Meter { requested_cost: Some(7.0), ..meter });
+        assert!((budget.cost(Sort::Levels, 2) - 7.0).abs() < f64::EPSILON);
+        assert!(budget.cost(Sort::Levels, 30) > 7.0, "more places than were ever read cost more");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap},
     time::Duration,
 };
 
@@ -50,7 +50,7 @@ pub(super) struct Entry {
 }
 
 /// After this long a place goes before all others, so that none starves.
-const MOST_WAIT: Duration = Duration::from_secs(60);
+const MOST_WAIT: Duration = Duration::from_mins(1);
 /// How many places are looked at to fill one batch with places of one group.
 const LOOK_AHEAD: usize = 5_000;
 
@@ -59,7 +59,7 @@ type Key = (Urgency, Reverse<i64>, Duration, PlaceId);
 /// A queue of places, each at most once.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    order: BTreeMap<Key, ()>,
+    order: BTreeSet<Key>,
     ages: BTreeSet<(Duration, PlaceId)>,
     entries: HashMap<PlaceId, (Key, Entry)>,
     unexplained: usize,
@@ -72,7 +72,7 @@ impl Queue {
         let key = (entry.urgency, Reverse(entry.gap), since, entry.place);
         self.unexplained += usize::from(!entry.explained && entry.urgency != Urgency::Read);
         self.ages.insert((since, entry.place));
-        self.order.insert(key, ());
+        self.order.insert(key);
         self.entries.insert(entry.place, (key, entry));
     }
 
@@ -107,9 +107,9 @@ impl Queue {
             .filter(|(since, _)| now.saturating_sub(*since) > MOST_WAIT)
             .and_then(|(_, place)| entry_of(place))
             .filter(|entry| may(entry));
-        let urgent = || self.order.keys().filter_map(|key| entry_of(&key.3)).find(|entry| may(entry));
+        let urgent = || self.order.iter().filter_map(|key| entry_of(&key.3)).find(|entry| may(entry));
         // What is shown though none are left never waits for anything.
-        match self.order.keys().next() {
+        match self.order.first() {
             Some((Urgency::ShownWithoutStock, ..)) => urgent().or(starved),
             _ => starved.or_else(urgent),
         }
@@ -127,7 +127,7 @@ impl Queue {
         let mut batch = vec![head];
         let others = self
             .order
-            .keys()
+            .iter()
             .take(LOOK_AHEAD)
             .filter(|key| key.3 != head)
             .filter_map(|key| self.entries.get(&key.3))

@@ -47,11 +47,8 @@ impl Engine {
             if channel.backoff_until > now.mono {
                 return Ok(Some(channel.backoff_until));
             }
-            let Some(work) = next_work(channel, now, ready) else { return Ok(channel.next_timer()) };
-            let price = match work {
-                Work::FenceOrders | Work::FenceLevels => 0.0,
-                _ => channel.budget.cost(sorts(channel, now, work)),
-            };
+            let Some(work) = next_work(channel, now, ready) else { return Ok(channel.next_timer(now)) };
+            let price = price(channel, now, work);
             if let Err(wait) = channel.budget.take(now.mono, price) {
                 return Ok(Some(now.mono + wait));
             }
@@ -80,7 +77,7 @@ impl Engine {
                     self.send_write(now, at, request, false, price, out);
                 }
             }
-            Work::Fence => self.start_fence(now, at),
+            Work::Fence => self.start_fence(now, at, price),
             Work::FenceLevels => self.start_fence_levels(now, at, out)?,
         }
         Ok(())
@@ -116,7 +113,7 @@ impl Engine {
     fn start_scan(&mut self, now: Now, at: usize, price: f64, out: &mut Vec<Command>) -> Result<()> {
         if self.channels[at].scan.is_none() {
             let number = self.ledger.next_scan(&self.channels[at].settings.id)?;
-            self.channels[at].scan = Some(ScanJob { number, page: None, tokens: Default::default() });
+            self.channels[at].scan = Some(ScanJob { number, page: None, tokens: HashSet::new() });
         }
         let channel = &mut self.channels[at];
         let page: Option<PageToken> = channel.scan.as_ref().and_then(|job| job.page.clone());
@@ -128,20 +125,23 @@ impl Engine {
 
     /// Takes the most urgent places out of the queue; their orders and their numbers are read before they are written.
     /// What all three calls cost is paid at once, so that nothing waits in between.
-    fn start_fence(&mut self, now: Now, at: usize) {
+    fn start_fence(&mut self, now: Now, at: usize, paid: f64) {
         let channel = &mut self.channels[at];
         let most = channel.settings.capabilities.write_batch.min(channel.settings.capabilities.read_batch);
         let braked = channel.braked;
         let batch =
             channel.queue.take_batch(now.mono, most, |e| e.path == Path::Fenced && passes_brake(e, braked));
-        let price = |sort| channel.budget.cost(&[sort]);
+        let price = |sort| channel.budget.cost(sort, batch.len());
+        let (levels, orders, write) = (price(Sort::Levels), price(Sort::Orders), price(Sort::Write));
+        // The price was asked before the batch was known.
+        channel.budget.refund(paid - levels - orders - write);
         channel.fence = Some(Fence {
             batch,
             read: HashSet::new(),
             stage: FenceStage::OrdersWanted,
-            paid_write: price(Sort::Write),
-            paid_orders: price(Sort::Orders),
-            paid_levels: price(Sort::Levels),
+            paid_write: write,
+            paid_orders: orders,
+            paid_levels: levels,
         });
     }
 
@@ -170,7 +170,11 @@ impl Engine {
         self.next_call += 1;
         let channel = &mut self.channels[at];
         channel.in_flight += 1;
-        let flight = InFlight { channel: at, sort: Sort::of(&call), paid, sent: now.mono, what };
+        let places = match &call {
+            Call::Levels(places) => places.len(),
+            _ => 1,
+        };
+        let flight = InFlight { channel: at, sort: Sort::of(&call), places, paid, sent: now.mono, what };
         self.calls.insert(id, flight);
         out.push(Command { id, channel: channel.settings.id.clone(), call });
     }
@@ -182,7 +186,7 @@ impl Engine {
         if channel.landed.len() > 10_000 {
             let settle =
                 Duration::from_millis(channel.settings.capabilities.settle_ms.max(0).cast_unsigned());
-            let keep = settle + Duration::from_secs(120);
+            let keep = settle + Duration::from_mins(2);
             channel.landed.retain(|_, landed| *landed + keep > now.mono);
         }
         while let Some((due, place)) = self.channels[at].second_looks.first().copied() {
@@ -205,12 +209,13 @@ impl Engine {
 }
 
 impl Channel {
-    fn next_timer(&self) -> Option<Duration> {
-        let poll = (self.poll.is_none() && !self.orders_in_flight).then_some(self.next_poll);
-        let later =
-            self.later.first().into_iter().chain(self.second_looks.first()).map(|(due, _)| *due).min();
-        let unsettled = self.unsettled.iter().filter(|u| !u.busy).map(|u| u.due).min();
-        [poll, later, unsettled, self.next_scan, self.next_sweep].into_iter().flatten().min()
+    /// The next timer to come. One that is over already, its work held up by something under way, wakes nobody: the
+    /// answer to that will.
+    fn next_timer(&self, now: Now) -> Option<Duration> {
+        let places = self.later.first().into_iter().chain(self.second_looks.first()).map(|(due, _)| *due);
+        let jobs = [Some(self.next_poll), self.next_scan, self.next_sweep].into_iter().flatten();
+        let unsettled = self.unsettled.iter().map(|unsettled| unsettled.due);
+        places.chain(jobs).chain(unsettled).filter(|due| *due > now.mono).min()
     }
 }
 
@@ -267,17 +272,25 @@ pub(super) fn passes_brake(entry: &Entry, braked: bool) -> bool {
     !braked || entry.urgency == super::Urgency::Read || (entry.explained && entry.urgency.lowers())
 }
 
-fn sorts(channel: &Channel, now: Now, work: Work) -> &'static [Sort] {
+fn price(channel: &Channel, now: Now, work: Work) -> f64 {
+    let cost = |sort, places| channel.budget.cost(sort, places);
     match work {
-        Work::Identify => &[Sort::Identify],
-        Work::FenceOrders | Work::Poll | Work::Sweep => &[Sort::Orders],
-        Work::FenceLevels => &[Sort::Levels],
-        Work::Settle(which) if channel.unsettled.get(which).is_some_and(|u| !channel.repeats(now, u)) => {
-            &[Sort::Levels]
+        Work::Identify => cost(Sort::Identify, 1),
+        Work::Poll | Work::Sweep => cost(Sort::Orders, 1),
+        // Paid for when the fence began.
+        Work::FenceOrders | Work::FenceLevels => 0.0,
+        Work::Settle(which) => match channel.unsettled.get(which) {
+            Some(unsettled) if !channel.repeats(now, unsettled) => {
+                cost(Sort::Levels, unsettled.request.rows.len())
+            }
+            _ => cost(Sort::Write, 1),
+        },
+        Work::Write => cost(Sort::Write, 1),
+        Work::Fence => {
+            let most = channel.settings.capabilities.read_batch.min(channel.queue.len());
+            cost(Sort::Levels, most) + cost(Sort::Orders, 1) + cost(Sort::Write, 1)
         }
-        Work::Settle(_) | Work::Write => &[Sort::Write],
-        Work::Fence => &[Sort::Levels, Sort::Orders, Sort::Write],
-        Work::Scan => &[Sort::Listings],
+        Work::Scan => cost(Sort::Listings, 1),
     }
 }
 

@@ -16,8 +16,8 @@ use crate::{
 /// The pause before a request of unknown outcome is repeated.
 const REPEAT_PAUSE: Duration = Duration::from_secs(2);
 /// The first pause after a refused row; it doubles up to the longest.
-const REFUSED_PAUSE: Duration = Duration::from_secs(60);
-const LONGEST_REFUSED_PAUSE: Duration = Duration::from_secs(6 * 3_600);
+const REFUSED_PAUSE: Duration = Duration::from_mins(1);
+const LONGEST_REFUSED_PAUSE: Duration = Duration::from_hours(6);
 /// How often a place of unknown outcome is looked for on a channel that no longer names it.
 const MOST_LOOKS: u32 = 5;
 /// Part of a key's life that is used: the clocks differ.
@@ -27,7 +27,7 @@ impl Engine {
     /// Takes the most urgent places that can be written without a fence and records their pushes.
     pub(super) fn prepare_direct(&mut self, now: Now, at: usize, price: f64) -> Result<Option<OpenRequest>> {
         let channel = &mut self.channels[at];
-        let (most, braked) = (channel.settings.capabilities.write_batch, channel.braked);
+        let (most, braked) = (channel.write_rows, channel.braked);
         let batch =
             channel.queue.take_batch(now.mono, most, |e| e.path == Path::Direct && passes_brake(e, braked));
         let mut pushes = Vec::with_capacity(batch.len());
@@ -65,6 +65,7 @@ impl Engine {
         request: OpenRequest,
         outcomes: &[RowOutcome],
     ) -> Result<()> {
+        self.channels[at].adapt_rows(request.rows.len(), outcomes);
         let missing = RowOutcome::Unknown { detail: "the reply says nothing of this row".into() };
         for (index, place) in request.places.iter().enumerate() {
             let outcome = outcomes.get(index).unwrap_or(&missing);
@@ -257,7 +258,7 @@ impl Engine {
                 Some(quantity) if waits => {
                     self.ledger.settle_by_read(request, *place, *quantity)?;
                     if let Some(row) = self.ledger.place(*place)? {
-                        let lapses_at = now.utc.plus_ms(self.channels[at].lapse_ms());
+                        let lapses_at = self.steady(now).plus_ms(self.channels[at].lapse_ms());
                         self.ledger.compare(&row, *quantity, heard.span, now.utc, lapses_at)?;
                         let skus = self.ledger.component_skus(row.listing)?;
                         self.mark_skus(now, &skus, Cause::Other)?;
@@ -295,6 +296,16 @@ impl Engine {
 }
 
 impl Channel {
+    /// Halves the rows of the next writes after a call that failed for the sake of one row, doubles them after a good one.
+    fn adapt_rows(&mut self, rows: usize, outcomes: &[RowOutcome]) {
+        let held_back = outcomes.contains(&RowOutcome::NotTried);
+        self.write_rows = if held_back {
+            (rows / 2).max(1)
+        } else {
+            (self.write_rows * 2).min(self.settings.capabilities.write_batch)
+        };
+    }
+
     /// Whether an unsettled request is repeated rather than looked up. A channel that is only observed is never written.
     pub(super) fn repeats(&self, now: Now, unsettled: &Unsettled) -> bool {
         self.settings.mode == Mode::Push && !unsettled.by_read && now.utc < unsettled.expires

@@ -3,14 +3,18 @@
 //! One program writes ([`Ledger`], kept single by a lock beside the file), any number read ([`Reader`]). Everything
 //! between [`Ledger::begin`] and [`Ledger::commit`] happens or doesn't.
 
+mod applying;
 mod audit;
 mod error;
+mod expectation;
 mod listings;
+mod mailbox;
 mod movements;
 mod operations;
 mod orders;
 mod outbox;
 mod places;
+mod quarantine;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -31,12 +35,14 @@ use rusqlite::{
 
 pub use audit::OrderTotals;
 pub use error::LedgerError;
+pub use expectation::{Compared, Comparison, Span};
 pub use listings::{ListingState, ScanEnd};
+pub use mailbox::Mailbox;
 pub use movements::{Movement, MovementKind};
-pub use operations::{CountEffect, Incident, Mailbox, Outcome};
+pub use operations::{CountEffect, Incident, Outcome};
 pub use orders::{Ingested, OwnSale};
 pub use outbox::{NewPush, OpenRequest, PushState};
-pub use places::{Compared, Comparison, ComponentStock, PlaceId, PlaceRow, Span};
+pub use places::{ComponentStock, PlaceId, PlaceRow};
 pub use read::*;
 pub use verify::{Check, Depth, Invariant, Problem, VerifyReport};
 

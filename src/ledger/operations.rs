@@ -3,11 +3,8 @@
 use rusqlite::params;
 use serde::Serialize;
 
-use super::{Ledger, LedgerError, Movement, MovementKind, Reader, Result};
-use crate::domain::{
-    ChannelId, ChannelSettings, Component, CountBasis, CountRow, Operation, Settings, Sku, Units, UtcMs,
-    operator::QuarantineAction,
-};
+use super::{Ledger, Movement, MovementKind, Reader, Result};
+use crate::domain::{ChannelId, CountBasis, CountRow, Operation, Settings, Sku, Units, UtcMs};
 
 /// What an operation did.
 #[derive(Debug, Default)]
@@ -39,7 +36,7 @@ impl Ledger {
     /// Carries out an operation. An operation that makes no sense changes nothing; the reason comes back as `Err`.
     ///
     /// # Errors
-    /// [`LedgerError`]; the whole transaction should be given up then.
+    /// [`super::LedgerError`]; the whole transaction should be given up then.
     pub fn operate(
         &self,
         at: UtcMs,
@@ -201,7 +198,7 @@ impl Ledger {
     /// Engages a channel's brake, unless a person has released it for what it holds.
     ///
     /// # Errors
-    /// [`LedgerError::Sqlite`].
+    /// [`super::LedgerError::Sqlite`].
     pub fn engage_brake(&self, at: UtcMs, channel: &ChannelId, held: i64, reason: &str) -> Result<bool> {
         let changed = self.run(
             "INSERT OR IGNORE INTO brake (channel, state, at, held, reason) VALUES (?1, 'engaged', ?2, ?3, ?4)",
@@ -213,91 +210,16 @@ impl Ledger {
     /// Forgets a brake: what it held has gone out or is no longer wanted.
     ///
     /// # Errors
-    /// [`LedgerError::Sqlite`].
+    /// [`super::LedgerError::Sqlite`].
     pub fn forget_brake(&self, channel: &ChannelId) -> Result<()> {
         self.run("DELETE FROM brake WHERE channel = ?1", &[&channel.as_str()])?;
         Ok(())
     }
 
-    fn resolve_quarantine(
-        &self,
-        at: UtcMs,
-        settings: &Settings,
-        id: i64,
-        action: &QuarantineAction,
-    ) -> Result<std::result::Result<Outcome, String>> {
-        let Some(line) = self.maybe("SELECT line FROM quarantine WHERE id = ?1", [id], |row| row.get(0))?
-        else {
-            return Ok(Err(format!(
-                "there is no quarantine entry {id}; `stockd quarantine list` shows them"
-            )));
-        };
-        let sku = match action {
-            QuarantineAction::Drop => {
-                self.run("UPDATE order_line SET state = 'dropped' WHERE id = ?1", &[&line])?;
-                self.run("DELETE FROM quarantine WHERE id = ?1", &[&id])?;
-                let answer = format!("quarantine entry {id} is dropped: it never moves stock");
-                return Ok(Ok(Outcome { answer, ..Outcome::default() }));
-            }
-            QuarantineAction::Book(sku) => Some(sku),
-            QuarantineAction::Retry => None,
-        };
-        match self.book_quarantined(at, settings, line, sku)? {
-            Some(skus) => {
-                let answer = format!("quarantine entry {id} is booked");
-                Ok(Ok(Outcome { answer, skus, ..Outcome::default() }))
-            }
-            None => Ok(Err(format!(
-                "quarantine entry {id} stays: its SKU is not in the ledger, or its channel not in the configuration"
-            ))),
-        }
-    }
-
-    fn book_quarantined(
-        &self,
-        at: UtcMs,
-        settings: &Settings,
-        line: i64,
-        sku: Option<&Sku>,
-    ) -> Result<Option<Vec<Sku>>> {
-        let (channel, listing, channel_sku): (String, Option<String>, Option<String>) = self.one(
-            "SELECT channel, listing_id, channel_sku FROM order_line WHERE id = ?1",
-            [line],
-            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
-        )?;
-        let Some(channel) = find_channel(settings, &channel) else { return Ok(None) };
-        let components = match sku {
-            Some(sku) if self.knows(sku.as_str())? => {
-                Some(vec![Component { sku: sku.clone(), units: Units::ONE }])
-            }
-            Some(_) => None,
-            None => self
-                .components_of_line(settings, &channel.id, listing.as_deref(), channel_sku.as_deref())?
-                .ok(),
-        };
-        match components {
-            Some(components) => self.apply_quarantined(settings, channel, at, line, &components).map(Some),
-            None => Ok(None),
-        }
-    }
-
-    /// Books every quarantined line whose listing or SKU is known by now. Gives the SKUs that moved.
-    ///
-    /// # Errors
-    /// [`LedgerError::Sqlite`].
-    pub fn retry_quarantined(&self, at: UtcMs, settings: &Settings) -> Result<Vec<Sku>> {
-        let lines: Vec<i64> = self.all("SELECT line FROM quarantine ORDER BY id", [], |row| row.get(0))?;
-        let mut skus = Vec::new();
-        for line in lines {
-            skus.extend(self.book_quarantined(at, settings, line, None)?.unwrap_or_default());
-        }
-        Ok(skus)
-    }
-
     /// Notes an incident.
     ///
     /// # Errors
-    /// [`LedgerError::Sqlite`].
+    /// [`super::LedgerError::Sqlite`].
     pub fn note(&self, at: UtcMs, incident: &Incident<'_>) -> Result<()> {
         self.run(
             "INSERT INTO incident (at, kind, channel, sku, detail) VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -305,82 +227,6 @@ impl Ledger {
         )?;
         Ok(())
     }
-
-    /// Answers a request that came in through the CLI.
-    ///
-    /// # Errors
-    /// [`LedgerError::Sqlite`].
-    pub fn answer(&self, id: i64, at: UtcMs, answer: &std::result::Result<String, String>) -> Result<()> {
-        let (ok, text) = match answer {
-            Ok(text) => (true, text),
-            Err(text) => (false, text),
-        };
-        self.run(
-            "UPDATE request_in SET answered_at = ?2, ok = ?3, answer = ?4 WHERE id = ?1",
-            &[&id, &at, &ok, text],
-        )?;
-        Ok(())
-    }
-
-    /// Puts a request into the ledger; how a program without a daemon carries one out itself.
-    ///
-    /// # Errors
-    /// [`LedgerError::Sqlite`].
-    pub fn ask(&self, at: UtcMs, operation: &Operation) -> Result<i64> {
-        ask_on(self, at, operation)
-    }
-}
-
-/// Puts a request for the running daemon into its ledger, through a connection of its own.
-#[derive(Debug)]
-pub struct Mailbox {
-    reader: Reader,
-}
-
-impl Mailbox {
-    /// Opens the ledger just to leave requests in it.
-    ///
-    /// # Errors
-    /// As [`Reader::open`].
-    pub fn open(path: &std::path::Path) -> Result<Self> {
-        drop(Reader::open(path)?);
-        let conn = rusqlite::Connection::open(path).map_err(|e| LedgerError::unusable(path, &e))?;
-        super::prepare_connection(&conn)?;
-        Ok(Self { reader: Reader { conn } })
-    }
-
-    /// Leaves a request and gives its number.
-    ///
-    /// # Errors
-    /// [`LedgerError::Sqlite`].
-    pub fn ask(&self, at: UtcMs, operation: &Operation) -> Result<i64> {
-        ask_on(&self.reader, at, operation)
-    }
-
-    /// The answer, once there is one: what was done, or why nothing was.
-    ///
-    /// # Errors
-    /// [`LedgerError::Sqlite`].
-    pub fn answer(&self, id: i64) -> Result<Option<std::result::Result<String, String>>> {
-        self.reader.answer_to(id)
-    }
-
-    /// Takes a request back that nobody has answered. Gives whether it was still open.
-    ///
-    /// # Errors
-    /// [`LedgerError::Sqlite`].
-    pub fn withdraw(&self, id: i64) -> Result<bool> {
-        Ok(self.reader.run("DELETE FROM request_in WHERE id = ?1 AND answered_at IS NULL", &[&id])? > 0)
-    }
-}
-
-fn ask_on(reader: &Reader, at: UtcMs, operation: &Operation) -> Result<i64> {
-    let text = serde_json::to_string(operation).map_err(|e| LedgerError::Content(e.to_string()))?;
-    reader.one(
-        "INSERT INTO request_in (at, operation) VALUES (?1, ?2) RETURNING id",
-        params![at, text],
-        |row| row.get(0),
-    )
 }
 
 /// What a count would do to the stock of its SKU at its location.
@@ -398,7 +244,7 @@ impl Reader {
     /// Works out what a count does: its quantity as of `counted_at`, and everything that has moved since on top.
     ///
     /// # Errors
-    /// [`LedgerError::Sqlite`].
+    /// [`super::LedgerError::Sqlite`].
     pub fn count_effect(&self, row: &CountRow) -> Result<CountEffect> {
         let (sku, location) = (row.sku.as_str(), row.location.as_str());
         let (on_hand, committed): (Units, Units) = self
@@ -424,7 +270,7 @@ impl Reader {
     /// When the SKU was counted there after this count, which then says nothing new.
     ///
     /// # Errors
-    /// [`LedgerError::Sqlite`].
+    /// [`super::LedgerError::Sqlite`].
     pub fn counted_later(&self, row: &CountRow) -> Result<Option<UtcMs>> {
         self.maybe(
             "SELECT counted_at FROM counted WHERE sku = ?1 AND location = ?2 AND counted_at > ?3",
@@ -432,39 +278,4 @@ impl Reader {
             |r| r.get(0),
         )
     }
-
-    /// Requests that wait for an answer, oldest first; a text that can't be read comes as `Err`.
-    ///
-    /// # Errors
-    /// [`LedgerError::Sqlite`].
-    pub fn waiting(&self) -> Result<Vec<(i64, std::result::Result<Operation, String>)>> {
-        let rows: Vec<(i64, String)> = self.all(
-            "SELECT id, operation FROM request_in WHERE answered_at IS NULL ORDER BY id LIMIT 100",
-            [],
-            |row| Ok((row.get(0)?, row.get(1)?)),
-        )?;
-        Ok(rows
-            .into_iter()
-            .map(|(id, text)| (id, serde_json::from_str(&text).map_err(|e| e.to_string())))
-            .collect())
-    }
-
-    /// The answer to a request, once there is one.
-    ///
-    /// # Errors
-    /// [`LedgerError::Sqlite`].
-    pub fn answer_to(&self, id: i64) -> Result<Option<std::result::Result<String, String>>> {
-        let row: Option<(Option<bool>, Option<String>)> =
-            self.maybe("SELECT ok, answer FROM request_in WHERE id = ?1", [id], |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })?;
-        Ok(row.and_then(|(ok, answer)| {
-            let answer = answer.unwrap_or_default();
-            ok.map(|ok| if ok { Ok(answer) } else { Err(answer) })
-        }))
-    }
-}
-
-fn find_channel<'a>(settings: &'a Settings, id: &str) -> Option<&'a ChannelSettings> {
-    settings.channels.iter().find(|channel| channel.id.as_str() == id)
 }

@@ -132,7 +132,8 @@ impl Ledger {
         Ok(())
     }
 
-    /// The number surely did not change through this push.
+    /// The number surely did not change through this push. While nobody knew that, it was believed to be the larger of
+    /// two; only a read tells which.
     ///
     /// # Errors
     /// [`LedgerError::Sqlite`].
@@ -148,7 +149,7 @@ impl Ledger {
         }
         self.run(
             "UPDATE listing_stock SET request = NULL, flight_sold = 0, flight_back = 0, needs_read = needs_read OR ?3 \
-             WHERE id = ?1 AND request = ?2",
+             OR (SELECT attempts > 0 FROM request WHERE id = ?2) WHERE id = ?1 AND request = ?2",
             &[&place.0, &request, &(state == PushState::Conflict)],
         )?;
         Ok(())

@@ -1,5 +1,7 @@
 //! A Shopify shop by script, and replies for it to give.
 
+#![allow(clippy::needless_pass_by_value, reason = "parts made by json! on the spot")]
+
 use std::{
     collections::{HashMap, VecDeque},
     sync::{Arc, Mutex},

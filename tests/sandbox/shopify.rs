@@ -6,8 +6,9 @@ use apollo_compiler::{
 use serde_json::{Value, json};
 use stockd::{
     domain::ChannelKind,
+    referee::Settings,
     sandbox::{
-        Catalogue, ShopSettings,
+        Catalogue, Sandbox, SandboxConfig, ShopSettings,
         world::{Accept, Restock},
     },
 };
@@ -464,5 +465,65 @@ async fn a_document_that_does_not_fit_the_schema_runs_not_at_all() {
         let body = bench.graphql(query, json!({})).await;
         assert!(body["errors"][0]["message"].is_string(), "{query}: {body}");
         assert!(body["data"].is_null());
+    }
+}
+
+#[tokio::test]
+async fn an_order_counts_as_told_with_its_last_line_and_not_before() {
+    let settings = ["web", "other"].map(|name| ShopSettings::new(name, ChannelKind::Shopify));
+    let config = SandboxConfig {
+        port: 0,
+        seed: 1,
+        shops: settings.to_vec(),
+        catalogue: Catalogue::made_up(10, 1),
+        demand: None,
+        referee: Settings::default(),
+    };
+    let [settings, _] = settings;
+    let bench =
+        Bench { sandbox: Sandbox::start(config).await.unwrap(), client: reqwest::Client::new(), settings };
+    bench.sandbox.with_world(|world| world.place_order(0, &[(0, 1), (1, 1), (2, 1)], Accept::Shown)).unwrap();
+    // The other shop goes on showing what was there before the sale: a breach once the daemon could know better.
+    let breaches = async || {
+        tokio::time::sleep(std::time::Duration::from_millis(600)).await;
+        bench.sandbox.with_world(|world| {
+            let shown = world.shops[1].listings[0].levels[0].shown();
+            world.write(1, 0, 0, shown, world.now());
+        });
+        bench.sandbox.totals().breaches
+    };
+    let lines = "lineItems(first: 2, after: $after) { pageInfo { hasNextPage endCursor } nodes { id } }";
+    let first = format!("query ($after: String) {{ orders(first: 1) {{ nodes {{ id {lines} }} }} }}");
+    let body = bench.graphql(&first, json!({})).await;
+    let order = &body["data"]["orders"]["nodes"][0];
+    assert_eq!(order["lineItems"]["pageInfo"]["hasNextPage"], true);
+    assert_eq!(breaches().await, 0);
+    let more =
+        format!("query ($id: ID!, $after: String) {{ node(id: $id) {{ ... on Order {{ {lines} }} }} }}");
+    let after = &order["lineItems"]["pageInfo"]["endCursor"];
+    let body = bench.graphql(&more, json!({"id": order["id"], "after": after})).await;
+    assert_eq!(body["data"]["node"]["lineItems"]["nodes"].as_array().unwrap().len(), 1);
+    assert_eq!(breaches().await, 1);
+}
+
+#[tokio::test]
+async fn a_fulfilment_and_a_refund_are_nodes_that_know_their_order() {
+    let bench = Bench::shopify().await;
+    bench.sandbox.with_world(|world| {
+        let order = world.place_order(0, &[(0, 2)], Accept::Shown).unwrap();
+        let line = world.shops[0].orders[&order].current.lines[0].id;
+        world.refund(0, order, &[(line, 1)], Restock::Yes).unwrap();
+        world.fulfil(0, order, None).unwrap();
+    });
+    let query = "{ orders(first: 1) { nodes { id fulfillments(first: 5) { id } refunds { id } } } }";
+    let body = bench.graphql(query, json!({})).await;
+    let order = &body["data"]["orders"]["nodes"][0];
+    for part in ["fulfillments", "refunds"] {
+        let query = "query ($id: ID!) { node(id: $id) { id
+            ... on Fulfillment { order { id } } ... on Refund { order { id } } } }";
+        let id = &order[part][0]["id"];
+        let body = bench.graphql(query, json!({"id": id})).await;
+        assert_eq!(&body["data"]["node"]["id"], id);
+        assert_eq!(body["data"]["node"]["order"]["id"], order["id"]);
     }
 }
