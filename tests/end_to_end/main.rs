@@ -1,0 +1,18 @@
+//! The real program against the emulated shops, over HTTP, as processes of their own: what a seller would see.
+//!
+//! Times are only ever bounded generously: how fast it was is printed, not asserted.
+
+#![allow(clippy::unwrap_used)]
+
+mod day;
+mod faults;
+mod kill;
+mod operator;
+mod secrets;
+mod street;
+
+/// Prints what a test has measured.
+fn measured(text: &str) {
+    use std::io::Write as _;
+    writeln!(std::io::stderr(), "MEASURED: {text}").unwrap();
+}
