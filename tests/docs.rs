@@ -29,7 +29,8 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
 
 /// Whether a text is the name of an event, such as `push.applied`.
 fn is_event(text: &str) -> bool {
-    let word = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    let word =
+        |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
     text.split_once('.').is_some_and(|(thing, happened)| word(thing) && word(happened))
 }
 
@@ -44,7 +45,8 @@ fn events_of_the_code() -> BTreeSet<String> {
         let source = read(&file);
         let code = source.lines().filter(|line| !line.trim_start().starts_with("//"));
         for line in code {
-            events.extend(line.split('"').skip(1).step_by(2).filter(|text| is_event(text)).map(str::to_owned));
+            events
+                .extend(line.split('"').skip(1).step_by(2).filter(|text| is_event(text)).map(str::to_owned));
         }
     }
     events
