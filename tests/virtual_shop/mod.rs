@@ -12,8 +12,8 @@ use rand_chacha::ChaCha8Rng;
 use stockd::{
     domain::{
         Answer, Cadence, Call, Capabilities, ChannelKind, ChannelSettings, Costs, CountBasis, CountRow,
-        LocationId, Mode, Now, Operation, Percent, Policies, Quota, Reply, Settings, Sku, Units, UtcMs, WriteMode,
-        settings::BrakeSettings,
+        LocationId, Mode, Now, Operation, Percent, Policies, Quota, Reply, Settings, Sku, Units, UtcMs,
+        WriteMode, settings::BrakeSettings,
     },
     engine::{CallId, Command, Engine, Event},
     ledger::Ledger,
