@@ -6,7 +6,7 @@ mod virtual_shop;
 
 use std::{path::Path, time::Duration};
 
-use stockd::domain::{Cadence, CallError, LocationId, Quota, Settings, WriteMode};
+use stockd::domain::{Cadence, CallError, LocationId, Operation, Quota, Settings, Sku, Units, WriteMode};
 use virtual_shop::{Shop, World, opening, settings, start};
 
 const CALLS: Quota = Quota::Calls { per_second: 100.0, burst: 100 };
@@ -63,4 +63,26 @@ fn h7_what_a_read_shows_as_gone_stays_held_back_while_orders_cannot_be_read() {
     world.shop("shopify").errors.clear();
     world.run_until(seconds(800));
     assert_eq!(shown(&mut world), (7, 7));
+}
+
+fn slow_down(wait: u64) -> CallError {
+    CallError::Throttled { wait: Some(seconds(wait)), detail: "429".into() }
+}
+
+#[test]
+fn h3_a_channel_that_throttles_from_the_start_does_not_keep_the_others_from_being_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = two_shops(folder.path(), |_| {});
+    world.shop("woo").errors = vec![("identify", slow_down(60)); 10];
+    world.run_until(seconds(10));
+    let request = world.ask(&Operation::Adjust {
+        sku: Sku::new("MUG").unwrap(),
+        location: LocationId::new(LocationId::DEFAULT),
+        delta: Units::of(-4),
+        receipt: false,
+        reason: "broken".into(),
+    });
+    world.run_until(seconds(20));
+    world.answer_to(request).unwrap();
+    assert_eq!(world.shop("shopify").shows("MUG"), 6);
 }

@@ -245,8 +245,8 @@ impl Channel {
     }
 
     /// Whether pushes may rest on what the ledger says of this channel's sales: its orders have been read, or can't be.
-    pub(super) const fn has_been_heard(&self) -> bool {
-        self.polled || self.failures > 0 || self.barred
+    pub(super) fn has_been_heard(&self, now: Now) -> bool {
+        self.polled || self.failures > 0 || self.barred || self.backoff_until > now.mono
     }
 
     /// How long after a read of a number every order is readable that made it what it was.

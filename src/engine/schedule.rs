@@ -34,7 +34,7 @@ impl Engine {
         at: usize,
         commands: &mut Vec<Command>,
     ) -> Result<Option<Duration>> {
-        let ready = self.channels.iter().all(Channel::has_been_heard);
+        let ready = self.channels.iter().all(|channel| channel.has_been_heard(now));
         if self.stopping {
             return Ok(None);
         }
