@@ -45,6 +45,8 @@ pub(super) struct Channel {
     pub(super) polls: u64,
     /// Whether its orders have been read to the end since the start.
     pub(super) polled: bool,
+    /// When the last read of orders that came to its end was begun.
+    pub(super) orders_read: Option<Duration>,
     pub(super) scanned: bool,
     pub(super) poll: Option<OrdersJob>,
     pub(super) sweep: Option<OrdersJob>,
@@ -64,6 +66,7 @@ pub(super) struct Channel {
 /// A read of orders, page by page.
 #[derive(Debug)]
 pub(super) struct OrdersJob {
+    pub(super) begun: Duration,
     pub(super) since: UtcMs,
     pub(super) page: Option<PageToken>,
     pub(super) tokens: HashSet<PageToken>,
@@ -71,8 +74,8 @@ pub(super) struct OrdersJob {
 }
 
 impl OrdersJob {
-    pub(super) fn new(since: UtcMs) -> Self {
-        Self { since, page: None, tokens: HashSet::new(), latest: None }
+    pub(super) fn new(begun: Duration, since: UtcMs) -> Self {
+        Self { begun, since, page: None, tokens: HashSet::new(), latest: None }
     }
 }
 
@@ -183,6 +186,7 @@ impl Channel {
             barred: false,
             polls: 0,
             polled: false,
+            orders_read: None,
             scanned: false,
             poll: None,
             sweep: None,
@@ -241,14 +245,13 @@ impl Channel {
     }
 
     /// Whether pushes may rest on what the ledger says of this channel's sales: its orders have been read, or can't be.
-    pub(super) const fn has_been_heard(&self) -> bool {
-        self.polled || self.failures > 0 || self.barred
+    pub(super) fn has_been_heard(&self, now: Now) -> bool {
+        self.polled || self.failures > 0 || self.barred || self.backoff_until > now.mono
     }
 
-    pub(super) fn lapse_ms(&self) -> i64 {
+    /// How long after a read of a number every order is readable that made it what it was.
+    pub(super) const fn lapse_ms(&self) -> i64 {
         let caps = &self.settings.capabilities;
-        let poll = self.settings.orders.wait_from(chrono::DateTime::UNIX_EPOCH).unwrap_or_default();
-        let poll_ms = i64::try_from(poll.as_millis()).unwrap_or(i64::MAX / 4);
-        caps.order_delay_ms + 2 * poll_ms.min(3_600_000) + 2 * caps.time_step_ms
+        caps.order_delay_ms + 2 * caps.time_step_ms
     }
 }

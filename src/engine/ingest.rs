@@ -42,6 +42,7 @@ impl Engine {
         }
         let channel = &mut self.channels[at];
         channel.polled = true;
+        channel.orders_read = Some(job.begun);
         channel.polls += 1;
         channel.next_poll = heard.now.mono + wait(&channel.settings.orders, channel, heard.now);
         self.fence_orders_read(at);

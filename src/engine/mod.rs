@@ -161,7 +161,11 @@ impl Engine {
 
     /// The time of day as it would be if the wall clock had not been set since the start: what a deadline needs.
     fn steady(&self, now: Now) -> UtcMs {
-        let passed = now.mono.saturating_sub(self.started.mono);
+        self.steady_at(now.mono)
+    }
+
+    fn steady_at(&self, mono: Duration) -> UtcMs {
+        let passed = mono.saturating_sub(self.started.mono);
         self.started.utc.plus_ms(i64::try_from(passed.as_millis()).unwrap_or(i64::MAX / 4))
     }
 
@@ -316,12 +320,21 @@ impl Engine {
         Ok(())
     }
 
+    /// Ends shadows that no order explains though every order that could has been read. While a channel's orders can't
+    /// be read its shadows stay.
     fn lapse_shadows(&mut self, now: Now) -> Result<()> {
-        for (place, units) in self.ledger.lapse_shadows(self.steady(now))? {
-            let Some(row) = self.ledger.place(place)? else { continue };
+        for shadow in self.ledger.due_shadows(self.steady(now))? {
+            let Some(row) = self.ledger.place(shadow.place)? else { continue };
+            let blind = self.index_of(&row.channel).is_some_and(|at| {
+                self.channels[at].orders_read.is_none_or(|read| self.steady_at(read) < shadow.lapses_at)
+            });
+            if blind {
+                continue;
+            }
+            self.ledger.end_shadow(&shadow)?;
             let detail = format!(
-                "{units} units went from {} on the channel and no order explains them; no longer held back",
-                row.place.listing
+                "{} units went from {} on the channel and no order explains them; no longer held back",
+                shadow.units, row.place.listing
             );
             self.incident(now, "drift.unexplained", &row.channel, Some(&row.channel_sku), &detail)?;
             let skus: Vec<Sku> = self.ledger.component_skus(row.listing)?;

@@ -36,7 +36,7 @@ use rusqlite::{
 
 pub use audit::OrderTotals;
 pub use error::LedgerError;
-pub use expectation::{Compared, Comparison, Span};
+pub use expectation::{Compared, Comparison, DueShadow, Span};
 pub use listings::{ListingState, ScanEnd};
 pub use mailbox::Mailbox;
 pub use movements::{Movement, MovementKind};

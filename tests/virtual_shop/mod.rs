@@ -11,9 +11,9 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use stockd::{
     domain::{
-        Answer, Cadence, Call, Capabilities, ChannelKind, ChannelSettings, Costs, CountBasis, CountRow,
-        LocationId, Mode, Now, Operation, Percent, Policies, Quota, Reply, Settings, Sku, Units, UtcMs,
-        WriteMode, settings::BrakeSettings,
+        Answer, Cadence, Call, CallError, Capabilities, ChannelKind, ChannelSettings, Costs, CountBasis,
+        CountRow, LocationId, Mode, Now, Operation, Percent, Policies, Quota, Reply, Settings, Sku, Units,
+        UtcMs, WriteMode, settings::BrakeSettings,
     },
     engine::{CallId, Command, Engine, Event},
     ledger::Ledger,
@@ -136,6 +136,8 @@ pub struct World {
     flights: BTreeMap<(Duration, u64), Flight>,
     next: u64,
     wake: Duration,
+    /// Until when each channel has asked for quiet.
+    quiet: BTreeMap<usize, Duration>,
     pub court: Option<Court>,
     /// Rounds that failed though they were to.
     pub failed_rounds: u32,
@@ -161,6 +163,7 @@ impl World {
             flights: BTreeMap::new(),
             next: 0,
             wake: Duration::ZERO,
+            quiet: BTreeMap::new(),
             court: None,
             failed_rounds: 0,
             may_fail: false,
@@ -223,6 +226,9 @@ impl World {
                     if let Some(court) = &mut self.court {
                         court.delivered(self.now.utc, channel, &answer, read_at);
                     }
+                    if let Err(CallError::Throttled { wait: Some(wait), .. }) = &answer.result {
+                        self.quiet.insert(channel, self.now.mono + *wait);
+                    }
                     events.push(Event::Answered { call, took: self.now.mono - sent, answer });
                 }
                 Flight::Requests => events.push(Event::Requests),
@@ -245,6 +251,11 @@ impl World {
                 );
                 for command in step.commands {
                     let sent = self.now.mono;
+                    let quiet = self.quiet.get(&self.channel_of(&command)).copied().unwrap_or_default();
+                    assert!(
+                        sent >= quiet,
+                        "{command:?} leaves before Retry-After, at {sent:?} and not at {quiet:?}"
+                    );
                     self.put(Flight::Request { command, sent });
                 }
             }
@@ -333,6 +344,7 @@ impl World {
         let ledger = Ledger::open(&settings.ledger).unwrap();
         self.engine = Some(Engine::new(ledger, settings, self.told()).unwrap());
         self.wake = self.now.mono;
+        self.quiet.clear();
         // The shell looks for requests when it starts.
         self.put_at(self.now.mono, Flight::Requests);
     }
