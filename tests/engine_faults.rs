@@ -65,6 +65,16 @@ fn h7_what_a_read_shows_as_gone_stays_held_back_while_orders_cannot_be_read() {
     assert_eq!(shown(&mut world), (7, 7));
 }
 
+fn adjust(sku: &str, delta: i64) -> Operation {
+    Operation::Adjust {
+        sku: Sku::new(sku).unwrap(),
+        location: LocationId::new(LocationId::DEFAULT),
+        delta: Units::of(delta),
+        receipt: false,
+        reason: "broken".into(),
+    }
+}
+
 fn slow_down(wait: u64) -> CallError {
     CallError::Throttled { wait: Some(seconds(wait)), detail: "429".into() }
 }
@@ -75,14 +85,46 @@ fn h3_a_channel_that_throttles_from_the_start_does_not_keep_the_others_from_bein
     let mut world = two_shops(folder.path(), |_| {});
     world.shop("woo").errors = vec![("identify", slow_down(60)); 10];
     world.run_until(seconds(10));
-    let request = world.ask(&Operation::Adjust {
-        sku: Sku::new("MUG").unwrap(),
-        location: LocationId::new(LocationId::DEFAULT),
-        delta: Units::of(-4),
-        receipt: false,
-        reason: "broken".into(),
-    });
+    let request = world.ask(&adjust("MUG", -4));
     world.run_until(seconds(20));
     world.answer_to(request).unwrap();
     assert_eq!(world.shop("shopify").shows("MUG"), 6);
+}
+
+/// Keeps the ledger from taking any order while `meanwhile` runs.
+fn refusing_orders(world: &mut World, meanwhile: impl FnOnce(&mut World)) {
+    let conn = rusqlite::Connection::open(world.engine().ledger().path()).unwrap();
+    conn.execute_batch(
+        "CREATE TRIGGER shut BEFORE INSERT ON order_head BEGIN SELECT raise(ABORT, 'shut'); END",
+    )
+    .unwrap();
+    world.may_fail = true;
+    meanwhile(world);
+    world.may_fail = false;
+    conn.execute_batch("DROP TRIGGER shut").unwrap();
+}
+
+#[test]
+fn p4_rounds_that_fail_cost_no_budget_for_good_and_lose_no_request_and_no_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut shopify = Shop::new(
+        "shopify",
+        WriteMode::CompareAndSet,
+        Quota::Points { maximum: 100.0, restore_per_second: 20.0 },
+    );
+    shopify.list("MUG", 10);
+    let mut world = world(folder.path(), vec![shopify], &[("MUG", 10)], |_| {});
+    world.run_until(seconds(20));
+    let mut request = 0;
+    refusing_orders(&mut world, |world| {
+        let now = world.now;
+        world.shop("shopify").sell(now, "1", "MUG", 2);
+        world.run_until(seconds(80));
+        request = world.ask(&adjust("MUG", -4));
+        world.run_until(seconds(82));
+    });
+    assert!(world.failed_rounds > 20);
+    world.run_until(seconds(90));
+    world.answer_to(request).unwrap();
+    assert_eq!(world.shop("shopify").shows("MUG"), 4);
 }

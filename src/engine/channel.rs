@@ -128,7 +128,7 @@ pub(super) struct Unsettled {
 }
 
 /// A call on its way.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct InFlight {
     pub(super) channel: usize,
     pub(super) sort: Sort,
@@ -140,15 +140,22 @@ pub(super) struct InFlight {
 }
 
 /// What a call on its way is for.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum What {
     Identify,
     Poll,
     Sweep,
     Scan,
     FenceLevels,
-    SettleLevels { request: i64 },
-    Write { request: OpenRequest, repeat: bool },
+    SettleLevels {
+        request: i64,
+    },
+    Write {
+        request: OpenRequest,
+        repeat: bool,
+    },
+    /// A job that was lost with a round.
+    Forgotten,
 }
 
 /// A number that a channel gave, with the time it can be trusted for.
@@ -203,11 +210,15 @@ impl Channel {
         }
     }
 
-    /// Forgets everything but the limit: that is the server's, not ours.
-    pub(super) fn forget(&mut self, now: Now) {
-        let fresh = Self::new(self.settings.clone(), now);
-        let budget = std::mem::replace(self, fresh).budget;
-        self.budget = budget;
+    /// Forgets what the ledger knows better. The channel's limit, what it asked for and what it has been sent are not
+    /// among it; `under_way` is what was paid for the calls that it has yet to answer.
+    pub(super) fn forget(&mut self, now: Now, under_way: &[f64]) {
+        let old = std::mem::replace(self, Self::new(self.settings.clone(), now));
+        self.budget = old.budget;
+        self.budget.count_under_way(under_way.iter().sum());
+        self.in_flight = under_way.len();
+        (self.backoff_until, self.failures) = (old.backoff_until, old.failures);
+        (self.landed, self.refused) = (old.landed, old.refused);
         self.next_sweep = self.settings.sweep.wait_from(now.utc.datetime()).map(|wait| now.mono + wait);
     }
 

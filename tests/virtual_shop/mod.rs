@@ -264,9 +264,6 @@ impl World {
                 self.trace(&format!("the round failed: {error}"));
                 self.failed_rounds += 1;
                 self.wake = self.now.mono + LEDGER_PAUSE;
-                if events.iter().any(|event| matches!(event, Event::Requests)) {
-                    self.put_at(self.wake, Flight::Requests);
-                }
             }
         }
     }
