@@ -106,11 +106,6 @@ fn staff_set_numbers_by_hand() {
 }
 
 #[test]
-fn quantity_reads_lag() {
-    days(1_200..1_220, Weather { order_delay_ms: 300, read_lag_ms: 900, ..Weather::default() });
-}
-
-#[test]
 fn everything_at_once() {
     let weather = Weather {
         order_delay_ms: 400,

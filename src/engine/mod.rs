@@ -363,7 +363,7 @@ impl Engine {
                 "{} units went from {} on the channel and no order explains them; no longer held back",
                 shadow.units, row.place.listing
             );
-            self.incident(now, "drift", &row.channel, Some(&row.channel_sku), &detail)?;
+            self.incident(now, "drift.unexplained", &row.channel, Some(&row.channel_sku), &detail)?;
             let skus: Vec<Sku> = self.ledger.component_skus(row.listing)?;
             self.mark_skus(now, &skus, Cause::Other)?;
         }

@@ -107,8 +107,8 @@ pub(super) async fn serve(State(inside): State<Arc<Inside>>, request: Request) -
     };
     let (fault, latency) = inside.meet(shop, &ask);
     let half = Duration::from_millis(latency) / 2;
-    tokio::time::sleep(half).await;
     if let Some(Fault::Late { after_ms }) = fault {
+        tokio::time::sleep(half).await;
         let _lost = inside.work(shop, &ask, Fate::Lost);
         let later = Arc::clone(&inside);
         inside.tasks.spawn(async move {
@@ -118,7 +118,15 @@ pub(super) async fn serve(State(inside): State<Arc<Inside>>, request: Request) -
         return Fault::Late { after_ms }.answer(Response::default()).await;
     }
     let fate = fault.map_or(Fate::Answered, Fault::fate);
-    let (answer, delivering, read_at) = inside.work(shop, &ask, fate);
+    // A task of its own: what has arrived is carried out, whether or not anybody still waits for the answer.
+    let worker = Arc::clone(&inside);
+    let working = inside.tasks.spawn(async move {
+        tokio::time::sleep(half).await;
+        worker.work(shop, &ask, fate)
+    });
+    let Ok((answer, delivering, read_at)) = working.await else {
+        return json_answer(StatusCode::INTERNAL_SERVER_ERROR, &"the sandbox has failed").map(Body::from);
+    };
     tokio::time::sleep(half).await;
     if fate == Fate::Answered {
         // The end of the handler: the body is small and the client is on the same machine.

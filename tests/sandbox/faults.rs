@@ -101,6 +101,19 @@ async fn a_late_write_lands_after_its_answer_was_lost_and_erases_what_came_betwe
 }
 
 #[tokio::test]
+async fn what_has_arrived_is_carried_out_although_its_client_has_gone() {
+    let bench = Bench::woocommerce().await;
+    bench.sandbox.inject(0, once(Fault::Slow { ms: 600 }));
+    let (path, body) = write(&bench, 3);
+    let gone =
+        tokio::time::timeout(Duration::from_millis(150), bench.send_rest(Method::POST, &path, Some(&body)));
+    assert!(gone.await.is_err());
+    assert_ne!(written(&bench), 3);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(written(&bench), 3);
+}
+
+#[tokio::test]
 async fn latency_is_half_before_and_half_after_the_work() {
     let bench = Bench::woocommerce().await;
     bench.sandbox.inject(0, Injection { only: None, ..once(Fault::Slow { ms: 600 }) });

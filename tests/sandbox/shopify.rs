@@ -1,5 +1,7 @@
 //! Shopify: every document and answer against the vendor's schema, and the rules that the schema can't state.
 
+use std::time::Duration;
+
 use apollo_compiler::{
     ExecutableDocument, Schema, ast::Type, executable::SelectionSet, schema::ExtendedType, validation::Valid,
 };
@@ -8,7 +10,7 @@ use stockd::{
     domain::ChannelKind,
     referee::Settings,
     sandbox::{
-        Catalogue, Sandbox, SandboxConfig, ShopSettings,
+        Catalogue, Fault, Injection, Sandbox, SandboxConfig, ShopSettings,
         world::{Accept, Restock},
     },
 };
@@ -312,6 +314,25 @@ async fn a_repeated_key_replays_the_outcome_and_takes_no_other_input() {
     assert_eq!(item_of(&bench, "SKU-0001").await.1, before - 6, "the sale in between stands");
     let other = json!({"input": input(&[row(&item, 0, before)]), "key": "same"});
     assert_eq!(codes(&bench.graphql(SET, other).await), ["IDEMPOTENCY_KEY_PARAMETER_MISMATCH"]);
+}
+
+#[tokio::test]
+async fn a_repeat_is_judged_by_when_its_key_first_arrived_even_if_it_was_lost_then() {
+    for (key, breaches) in [("first", 0), ("another", 1)] {
+        let bench = Bench::shopify().await;
+        let (item, before) = item_of(&bench, "SKU-0001").await;
+        let set = |key: &str| json!({"input": input(&[row(&item, before, Value::Null)]), "key": key});
+        let lost = Fault::StatusBefore { status: 503 };
+        bench.sandbox.inject(0, Injection { fault: lost, only: None, next: Some(1), share: 0.0 });
+        assert_eq!(bench.send_graphql(SET, set("first")).await.unwrap().status(), 503);
+        // The sale is told before the write comes again.
+        bench.sandbox.with_world(|world| world.place_order(0, &[(0, 2)], Accept::Shown)).unwrap();
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        bench.graphql(ORDERS, json!({})).await;
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        assert_eq!(codes(&bench.graphql(SET, set(key)).await), Vec::<&str>::new());
+        assert_eq!(bench.sandbox.totals().breaches, breaches, "{key}");
+    }
 }
 
 #[tokio::test]

@@ -57,7 +57,15 @@ pub type Keys = HashMap<String, Kept>;
 /// What is kept of a call by its key.
 #[derive(Clone, Debug)]
 pub struct Kept {
+    /// When the key first arrived. What a repeat sets dates from then, which the referee wants to know.
+    arrived: UtcMs,
     at: UtcMs,
+    /// `None` for a call that was lost: the shop knows nothing of it.
+    done: Option<Done>,
+}
+
+#[derive(Clone, Debug)]
+struct Done {
     answered_at: UtcMs,
     input: JsonValue,
     outcome: Outcome,
@@ -149,28 +157,29 @@ impl Scope<'_> {
         let now = self.now();
         let mut keys = self.keys.borrow_mut();
         keys.retain(|_, kept| now.since(kept.at) < KEY_LIFE_MS);
-        if let Some(kept) = keys.get(key) {
+        if let Some(Kept { done: Some(done), .. }) = keys.get(key) {
             let refused = |code, text: &str| Outcome {
                 group: None,
                 errors: vec![UserError { code, field: Vec::new(), message: text.to_owned() }],
             };
-            return Ok(if kept.input != *input {
+            return Ok(if done.input != *input {
                 refused("IDEMPOTENCY_KEY_PARAMETER_MISMATCH", "The key was used with other parameters.")
-            } else if now < kept.answered_at {
+            } else if now < done.answered_at {
                 refused("IDEMPOTENCY_CONCURRENT_REQUEST", "A request with this key is being processed.")
             } else {
-                kept.outcome.clone()
+                done.outcome.clone()
             });
         }
         let parsed = serde_json::to_value(input).and_then(serde_json::from_value::<Input>);
         let parsed = parsed.map_err(|error| self.error(error.to_string(), "INVALID_FIELD_ARGUMENTS"))?;
         let mut world = self.world.borrow_mut();
-        let outcome = set(&mut world, self.shop, &parsed, self.arrived);
-        if world.fate != Fate::Lost {
+        let arrived = keys.get(key).map_or(self.arrived, |kept| kept.arrived);
+        let outcome = set(&mut world, self.shop, &parsed, arrived);
+        let done = (world.fate != Fate::Lost).then(|| {
             let wait = i64::try_from(world.shops[self.shop].settings.latency_ms / 2).unwrap_or(0);
-            let (input, outcome) = (input.clone(), outcome.clone());
-            keys.insert(key.to_owned(), Kept { at: now, answered_at: now.plus_ms(wait), input, outcome });
-        }
+            Done { answered_at: now.plus_ms(wait), input: input.clone(), outcome: outcome.clone() }
+        });
+        keys.insert(key.to_owned(), Kept { arrived, at: now, done });
         Ok(outcome)
     }
 }
