@@ -118,6 +118,16 @@ fn p4_what_a_person_asks_for_while_the_ledger_refuses_is_done_later() {
 }
 
 #[test]
+fn more_requests_than_are_read_at_once_are_all_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = two_shops(folder.path(), |_| {});
+    world.run_until(seconds(10));
+    let requests: Vec<i64> = (0..150).map(|_| world.ask(&adjust("MUG", 1))).collect();
+    world.run_until(seconds(11));
+    requests.into_iter().for_each(|request| drop(world.answer_to(request).unwrap()));
+}
+
+#[test]
 fn p4_orders_read_in_a_round_that_failed_count_though_their_channel_then_falls_silent() {
     let folder = tempfile::tempdir().unwrap();
     let mut world = two_shops(folder.path(), |_| {});
