@@ -18,7 +18,6 @@ const AUTH_BACKOFF: Duration = Duration::from_mins(5);
 
 impl Engine {
     pub(super) fn answered(&mut self, now: Now, call: CallId, took: Duration, answer: &Answer) -> Result<()> {
-        // An answer to a call from before the cache was dropped: the ledger knows its request as unknown.
         let Some(flight) = self.calls.remove(&call) else { return Ok(()) };
         let at = flight.channel;
         let channel = &mut self.channels[at];
@@ -61,6 +60,8 @@ impl Engine {
             (What::Write { request, repeat: _ }, Reply::Written(outcomes)) => {
                 self.written(heard, at, request, outcomes)
             }
+            (What::Forgotten, Reply::Orders(page)) => self.take_orders(heard.now, at, page).map(|_| ()),
+            (What::Forgotten, _) => Ok(()),
             (what, _) => {
                 let error =
                     CallError::Unknown { detail: "the reply is of another sort than the call".into() };
@@ -95,7 +96,7 @@ impl Engine {
             What::FenceLevels => self.drop_fence(now, at),
             What::SettleLevels { request } => self.postpone_settling(now, at, request),
             What::Write { request, repeat } => self.write_failed(heard, at, request, repeat, error)?,
-            What::Identify => {}
+            What::Identify | What::Forgotten => {}
         }
         Ok(())
     }

@@ -45,6 +45,8 @@ pub(super) struct Channel {
     pub(super) polls: u64,
     /// Whether its orders have been read to the end since the start.
     pub(super) polled: bool,
+    /// When the last read of orders that came to its end was begun.
+    pub(super) orders_read: Option<Duration>,
     pub(super) scanned: bool,
     pub(super) poll: Option<OrdersJob>,
     pub(super) sweep: Option<OrdersJob>,
@@ -64,6 +66,7 @@ pub(super) struct Channel {
 /// A read of orders, page by page.
 #[derive(Debug)]
 pub(super) struct OrdersJob {
+    pub(super) begun: Duration,
     pub(super) since: UtcMs,
     pub(super) page: Option<PageToken>,
     pub(super) tokens: HashSet<PageToken>,
@@ -71,8 +74,8 @@ pub(super) struct OrdersJob {
 }
 
 impl OrdersJob {
-    pub(super) fn new(since: UtcMs) -> Self {
-        Self { since, page: None, tokens: HashSet::new(), latest: None }
+    pub(super) fn new(begun: Duration, since: UtcMs) -> Self {
+        Self { begun, since, page: None, tokens: HashSet::new(), latest: None }
     }
 }
 
@@ -125,7 +128,7 @@ pub(super) struct Unsettled {
 }
 
 /// A call on its way.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct InFlight {
     pub(super) channel: usize,
     pub(super) sort: Sort,
@@ -137,15 +140,22 @@ pub(super) struct InFlight {
 }
 
 /// What a call on its way is for.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum What {
     Identify,
     Poll,
     Sweep,
     Scan,
     FenceLevels,
-    SettleLevels { request: i64 },
-    Write { request: OpenRequest, repeat: bool },
+    SettleLevels {
+        request: i64,
+    },
+    Write {
+        request: OpenRequest,
+        repeat: bool,
+    },
+    /// A job that was lost with a round.
+    Forgotten,
 }
 
 /// A number that a channel gave, with the time it can be trusted for.
@@ -183,6 +193,7 @@ impl Channel {
             barred: false,
             polls: 0,
             polled: false,
+            orders_read: None,
             scanned: false,
             poll: None,
             sweep: None,
@@ -199,11 +210,15 @@ impl Channel {
         }
     }
 
-    /// Forgets everything but the limit: that is the server's, not ours.
-    pub(super) fn forget(&mut self, now: Now) {
-        let fresh = Self::new(self.settings.clone(), now);
-        let budget = std::mem::replace(self, fresh).budget;
-        self.budget = budget;
+    /// Forgets what the ledger knows better. The channel's limit, what it asked for and what it has been sent are not
+    /// among it; `under_way` is what was paid for the calls that it has yet to answer.
+    pub(super) fn forget(&mut self, now: Now, under_way: &[f64]) {
+        let old = std::mem::replace(self, Self::new(self.settings.clone(), now));
+        self.budget = old.budget;
+        self.budget.count_under_way(under_way.iter().sum());
+        self.in_flight = under_way.len();
+        (self.backoff_until, self.failures) = (old.backoff_until, old.failures);
+        (self.landed, self.refused) = (old.landed, old.refused);
         self.next_sweep = self.settings.sweep.wait_from(now.utc.datetime()).map(|wait| now.mono + wait);
     }
 
@@ -241,14 +256,13 @@ impl Channel {
     }
 
     /// Whether pushes may rest on what the ledger says of this channel's sales: its orders have been read, or can't be.
-    pub(super) const fn has_been_heard(&self) -> bool {
-        self.polled || self.failures > 0 || self.barred
+    pub(super) fn has_been_heard(&self, now: Now) -> bool {
+        self.polled || self.failures > 0 || self.barred || self.backoff_until > now.mono
     }
 
-    pub(super) fn lapse_ms(&self) -> i64 {
+    /// How long after a read of a number every order is readable that made it what it was.
+    pub(super) const fn lapse_ms(&self) -> i64 {
         let caps = &self.settings.capabilities;
-        let poll = self.settings.orders.wait_from(chrono::DateTime::UNIX_EPOCH).unwrap_or_default();
-        let poll_ms = i64::try_from(poll.as_millis()).unwrap_or(i64::MAX / 4);
-        caps.order_delay_ms + 2 * poll_ms.min(3_600_000) + 2 * caps.time_step_ms
+        caps.order_delay_ms + 2 * caps.time_step_ms
     }
 }

@@ -34,6 +34,11 @@ impl Engine {
                 fence.read.insert(place);
             }
         }
+        if self.stopping || self.channels[at].backoff_until > heard.now.mono {
+            // Nothing leaves before the channel takes calls again, and what was read is old by then.
+            self.drop_fence(heard.now, at);
+            return Ok(());
+        }
         self.fence_complete(heard, at)
     }
 

@@ -2,14 +2,9 @@
 
 use std::time::Duration;
 
-use super::{
-    Cause, Engine, Level, Notice, Result,
-    answers::jittered,
-    channel::{Heard, OrdersJob},
-    seen::content_hash,
-};
+use super::{Cause, Engine, Level, Notice, Result, answers::jittered, channel::Heard, seen::content_hash};
 use crate::{
-    domain::{Cadence, LevelReading, ListingsPage, Now, OrderSnapshot, OrdersPage, Units},
+    domain::{Cadence, LevelReading, ListingsPage, Now, OrderSnapshot, OrdersPage, Units, UtcMs},
     ledger::{Comparison, PlaceId, ScanEnd},
 };
 
@@ -22,7 +17,7 @@ impl Engine {
     /// A page of the regular order poll. The cursor moves after the last one only.
     pub(super) fn polled(&mut self, heard: Heard, at: usize, page: &OrdersPage) -> Result<()> {
         let Some(mut job) = self.channels[at].poll.take() else { return Ok(()) };
-        self.take_orders(heard.now, at, &mut job, page)?;
+        job.latest = job.latest.max(self.take_orders(heard.now, at, page)?);
         if let Some(next) = &page.next {
             if job.tokens.insert(next.clone()) {
                 job.page = Some(next.clone());
@@ -42,6 +37,7 @@ impl Engine {
         }
         let channel = &mut self.channels[at];
         channel.polled = true;
+        channel.orders_read = Some(job.begun);
         channel.polls += 1;
         channel.next_poll = heard.now.mono + wait(&channel.settings.orders, channel, heard.now);
         self.fence_orders_read(at);
@@ -51,7 +47,7 @@ impl Engine {
     /// A page of the sweep over older orders; it moves no cursor.
     pub(super) fn swept(&mut self, heard: Heard, at: usize, page: &OrdersPage) -> Result<()> {
         let Some(mut job) = self.channels[at].sweep.take() else { return Ok(()) };
-        self.take_orders(heard.now, at, &mut job, page)?;
+        self.take_orders(heard.now, at, page)?;
         let again = page.next.as_ref().map(|next| (next.clone(), job.tokens.insert(next.clone())));
         match again {
             Some((next, true)) => {
@@ -83,16 +79,16 @@ impl Engine {
             .push(Notice::new(Level::Error, "channel.repeated_page", detail).on(&channel.settings.id));
     }
 
-    fn take_orders(&mut self, now: Now, at: usize, job: &mut OrdersJob, page: &OrdersPage) -> Result<()> {
+    /// Brings the ledger to what a page says. Gives the latest change on it.
+    pub(super) fn take_orders(&mut self, now: Now, at: usize, page: &OrdersPage) -> Result<Option<UtcMs>> {
         for problem in &page.rejected {
             let id = self.channels[at].settings.id.clone();
             self.notices.push(Notice::new(Level::Warn, "order.rejected", problem).on(&id));
         }
         for order in &page.orders {
             self.ingest(now, at, order)?;
-            job.latest = job.latest.max(Some(order.updated_at));
         }
-        Ok(())
+        Ok(page.orders.iter().map(|order| order.updated_at).max())
     }
 
     fn ingest(&mut self, now: Now, at: usize, order: &OrderSnapshot) -> Result<()> {

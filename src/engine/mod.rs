@@ -19,7 +19,7 @@ mod writes;
 
 use std::{collections::BTreeMap, time::Duration};
 
-use channel::{Channel, InFlight};
+use channel::{Channel, InFlight, What};
 pub use event::{CallId, Command, Event, Level, Notice, Step};
 use queue::{Entry, Path, Urgency};
 use seen::SeenOrders;
@@ -42,6 +42,8 @@ pub struct Engine {
     next_call: u64,
     seen: SeenOrders,
     notices: Vec<Notice>,
+    /// Events of a round that failed; as many as there are calls under way, and a few.
+    again: Vec<Event>,
     /// Whether what is in memory is what the ledger says.
     loaded: bool,
     stopping: bool,
@@ -79,6 +81,7 @@ impl Engine {
             next_call: 1,
             seen: SeenOrders::default(),
             notices: Vec::new(),
+            again: Vec::new(),
             loaded: false,
             stopping: false,
             started: now,
@@ -91,25 +94,44 @@ impl Engine {
     /// Takes in what happened, at most a few hundred events at a time, and says what to do.
     ///
     /// # Errors
-    /// [`LedgerError`]: nothing of the round happened, no command leaves, and the engine has gone back to what the
-    /// ledger says.
+    /// [`LedgerError`]: nothing of the round happened and no command leaves. The next round starts from what the ledger
+    /// says and takes these events in again.
     pub fn handle(&mut self, now: Now, events: &[Event]) -> Result<Step> {
-        if !self.loaded {
-            self.load(now)?;
+        if self.again.is_empty() {
+            return self.settle_round(now, events);
         }
-        let done = self.round_and_commit(now, events);
-        match done {
+        let events = [std::mem::take(&mut self.again).as_slice(), events].concat();
+        self.settle_round(now, &events)
+    }
+
+    fn settle_round(&mut self, now: Now, events: &[Event]) -> Result<Step> {
+        let unsent = CallId(self.next_call);
+        let answered = self.answered_calls(events);
+        let loaded = if self.loaded { Ok(()) } else { self.load(now) };
+        match loaded.and_then(|()| self.round_and_commit(now, events)) {
             Ok(step) => {
                 self.notices.drain(..).for_each(|notice| notice.write());
                 Ok(step)
             }
             Err(error) => {
+                self.loaded = false;
                 self.notices.clear();
+                // What the channels said is not lost, and what the round would have sent has not left.
+                self.again = events.to_vec();
+                self.calls.split_off(&unsent);
+                self.calls.extend(answered);
                 self.ledger.rollback()?;
-                self.load(now)?;
                 Err(error)
             }
         }
+    }
+
+    fn answered_calls(&self, events: &[Event]) -> Vec<(CallId, InFlight)> {
+        let calls = events.iter().filter_map(|event| match event {
+            Event::Answered { call, .. } => Some(call),
+            _ => None,
+        });
+        calls.filter_map(|call| Some((*call, self.calls.get(call)?.clone()))).collect()
     }
 
     /// From here on no new call is made; answers to those under way are still taken in.
@@ -161,7 +183,11 @@ impl Engine {
 
     /// The time of day as it would be if the wall clock had not been set since the start: what a deadline needs.
     fn steady(&self, now: Now) -> UtcMs {
-        let passed = now.mono.saturating_sub(self.started.mono);
+        self.steady_at(now.mono)
+    }
+
+    fn steady_at(&self, mono: Duration) -> UtcMs {
+        let passed = mono.saturating_sub(self.started.mono);
         self.started.utc.plus_ms(i64::try_from(passed.as_millis()).unwrap_or(i64::MAX / 4))
     }
 
@@ -175,14 +201,19 @@ impl Engine {
         Ok(())
     }
 
-    /// Builds what is in memory from the ledger.
+    /// Builds what is in memory from the ledger. Calls under way are still answered: a write is settled by it, orders are
+    /// taken in, and nothing else counts.
     fn load(&mut self, now: Now) -> Result<()> {
         self.loaded = false;
-        self.calls.clear();
         self.seen = SeenOrders::default();
         self.pauses = self.ledger.pauses()?;
-        for channel in &mut self.channels {
-            channel.forget(now);
+        for flight in self.calls.values_mut().filter(|flight| !matches!(flight.what, What::Write { .. })) {
+            flight.what = What::Forgotten;
+        }
+        for (at, channel) in self.channels.iter_mut().enumerate() {
+            let under_way: Vec<f64> =
+                self.calls.values().filter(|flight| flight.channel == at).map(|flight| flight.paid).collect();
+            channel.forget(now, &under_way);
         }
         self.ledger.begin()?;
         let loaded = (0..self.channels.len()).try_for_each(|at| {
@@ -316,14 +347,23 @@ impl Engine {
         Ok(())
     }
 
+    /// Ends shadows that no order explains though every order that could has been read. While a channel's orders can't
+    /// be read its shadows stay.
     fn lapse_shadows(&mut self, now: Now) -> Result<()> {
-        for (place, units) in self.ledger.lapse_shadows(self.steady(now))? {
-            let Some(row) = self.ledger.place(place)? else { continue };
+        for shadow in self.ledger.due_shadows(self.steady(now))? {
+            let Some(row) = self.ledger.place(shadow.place)? else { continue };
+            let blind = self.index_of(&row.channel).is_some_and(|at| {
+                self.channels[at].orders_read.is_none_or(|read| self.steady_at(read) < shadow.lapses_at)
+            });
+            if blind {
+                continue;
+            }
+            self.ledger.end_shadow(&shadow)?;
             let detail = format!(
-                "{units} units went from {} on the channel and no order explains them; no longer held back",
-                row.place.listing
+                "{} units went from {} on the channel and no order explains them; no longer held back",
+                shadow.units, row.place.listing
             );
-            self.incident(now, "drift", &row.channel, Some(&row.channel_sku), &detail)?;
+            self.incident(now, "drift.unexplained", &row.channel, Some(&row.channel_sku), &detail)?;
             let skus: Vec<Sku> = self.ledger.component_skus(row.listing)?;
             self.mark_skus(now, &skus, Cause::Other)?;
         }

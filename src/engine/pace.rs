@@ -137,6 +137,13 @@ impl Budget {
         }
     }
 
+    /// What was paid for the calls that are under way; all other payments are spent.
+    pub(super) const fn count_under_way(&mut self, paid: f64) {
+        if let Bucket::Points(points) = &mut self.bucket {
+            points.in_flight = paid;
+        }
+    }
+
     /// Takes in what a reply told. `cost` is what was paid for its call.
     pub(super) fn told(&mut self, now: Duration, sort: Sort, places: usize, cost: f64, meter: &Meter) {
         match &mut self.bucket {

@@ -34,7 +34,7 @@ impl Engine {
         at: usize,
         commands: &mut Vec<Command>,
     ) -> Result<Option<Duration>> {
-        let ready = self.channels.iter().all(Channel::has_been_heard);
+        let ready = self.channels.iter().all(|channel| channel.has_been_heard(now));
         if self.stopping {
             return Ok(None);
         }
@@ -91,7 +91,7 @@ impl Engine {
                 Some(seen) => seen.plus_ms(-caps.order_overlap_ms),
                 None => history(channel, now),
             };
-            channel.poll = Some(OrdersJob::new(since));
+            channel.poll = Some(OrdersJob::new(now.mono, since));
         }
         let (since, page) =
             channel.poll.as_ref().map_or((now.utc, None), |job| (job.since, job.page.clone()));
@@ -103,7 +103,7 @@ impl Engine {
     fn start_sweep(&mut self, now: Now, at: usize, price: f64, out: &mut Vec<Command>) {
         let channel = &mut self.channels[at];
         let since = history(channel, now);
-        let job = channel.sweep.get_or_insert_with(|| OrdersJob::new(since));
+        let job = channel.sweep.get_or_insert_with(|| OrdersJob::new(now.mono, since));
         let call = Call::Orders { since: job.since, page: job.page.clone() };
         channel.next_sweep = None;
         channel.orders_in_flight = true;

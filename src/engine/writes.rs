@@ -191,10 +191,21 @@ impl Engine {
         });
     }
 
-    /// Requests that an earlier run left open: nobody knows what became of them.
+    /// Requests that an earlier run left open, or whose answer was lost: nobody knows what became of them.
     pub(super) fn load_unsettled(&mut self, now: Now, at: usize) -> Result<()> {
         let id = self.channels[at].settings.id.clone();
+        let under_way: Vec<i64> = self
+            .calls
+            .values()
+            .filter_map(|flight| match &flight.what {
+                What::Write { request, .. } => Some(request.id),
+                _ => None,
+            })
+            .collect();
         for request in self.ledger.open_requests(&id)? {
+            if under_way.contains(&request.id) {
+                continue;
+            }
             for place in &request.places {
                 if self.ledger.place(*place)?.is_some_and(|row| row.request == Some(request.id)) {
                     self.ledger.mark_unknown(request.id, *place, "stockd stopped before the answer came")?;

@@ -2,7 +2,7 @@
 
 use rusqlite::params;
 
-use super::{Ledger, OwnSale, PlaceId, PlaceRow, Result};
+use super::{Ledger, OwnSale, PlaceId, PlaceRow, Reader, Result};
 use crate::domain::{ChannelSettings, Units, UtcMs, WriteMode};
 
 /// A stretch of the channel's clock in which something happened: not before `from`, not after `to`.
@@ -36,11 +36,44 @@ pub enum Comparison {
     Surplus(Units),
 }
 
+/// Units that a read showed as gone and that no order has explained in time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DueShadow {
+    id: i64,
+    /// Where they are missing.
+    pub place: PlaceId,
+    /// How many.
+    pub units: Units,
+    /// From when on every order is readable that may explain them.
+    pub lapses_at: UtcMs,
+}
+
 /// What is known last of a place's number.
 struct LastKnown {
     landed: Span,
     read: Span,
     in_flight: bool,
+}
+
+impl Reader {
+    /// Shadows that no order has explained within the channel's longest order delay.
+    ///
+    /// # Errors
+    /// [`super::LedgerError::Sqlite`].
+    pub fn due_shadows(&self, at: UtcMs) -> Result<Vec<DueShadow>> {
+        self.all(
+            "SELECT id, place, units, lapses_at FROM shadow WHERE lapses_at <= ?1 ORDER BY lapses_at, id",
+            [at],
+            |row| {
+                Ok(DueShadow {
+                    id: row.get(0)?,
+                    place: row.get(1)?,
+                    units: row.get(2)?,
+                    lapses_at: row.get(3)?,
+                })
+            },
+        )
+    }
 }
 
 impl Ledger {
@@ -255,19 +288,12 @@ impl Ledger {
         Ok(())
     }
 
-    /// Ends shadows that no order has explained within the channel's longest order delay, and names their places and
-    /// units.
+    /// Ends a shadow that no order has explained.
     ///
     /// # Errors
     /// [`super::LedgerError::Sqlite`].
-    pub fn lapse_shadows(&self, at: UtcMs) -> Result<Vec<(PlaceId, Units)>> {
-        let due: bool =
-            self.one("SELECT EXISTS (SELECT 1 FROM shadow WHERE lapses_at <= ?1)", [at], |row| row.get(0))?;
-        if !due {
-            return Ok(Vec::new());
-        }
-        self.all("DELETE FROM shadow WHERE lapses_at <= ?1 RETURNING place, units", [at], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })
+    pub fn end_shadow(&self, shadow: &DueShadow) -> Result<()> {
+        self.run("DELETE FROM shadow WHERE id = ?1", &[&shadow.id])?;
+        Ok(())
     }
 }

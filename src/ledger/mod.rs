@@ -29,13 +29,14 @@ use std::{
 
 use rusqlite::{
     Connection, OpenFlags, StatementStatus, TransactionBehavior,
+    config::DbConfig,
     trace::{TraceEvent, TraceEventCodes},
     types::ToSql,
 };
 
 pub use audit::OrderTotals;
 pub use error::LedgerError;
-pub use expectation::{Compared, Comparison, Span};
+pub use expectation::{Compared, Comparison, DueShadow, Span};
 pub use listings::{ListingState, ScanEnd};
 pub use mailbox::Mailbox;
 pub use movements::{Movement, MovementKind};
@@ -262,6 +263,8 @@ pub fn writer_is_running(path: &Path) -> bool {
 fn prepare_connection(conn: &Connection) -> rusqlite::Result<()> {
     conn.busy_timeout(BUSY_TIMEOUT)?;
     conn.set_prepared_statement_cache_capacity(128);
+    // Else plans depend on the values bound, and SQLite parses most statements anew for each execution.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     conn.pragma_update(None, "foreign_keys", true)?;
     conn.pragma_update(None, "cache_size", -16_384)
 }

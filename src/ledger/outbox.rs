@@ -204,9 +204,11 @@ impl Ledger {
         let (state, detail) =
             if value == shown { (PushState::Applied, None) } else { (PushState::Rejected, Some(&*detail)) };
         self.end_push(request, place, state, detail)?;
+        // It may have landed after sales that came in meanwhile, and erased them.
         self.run(
-            "UPDATE listing_stock SET request = NULL, flight_sold = 0, flight_back = 0 WHERE id = ?1 AND request = ?2",
-            &[&place.0, &request],
+            "UPDATE listing_stock SET expected = max(coalesce(expected, 0), ?3 + flight_back), request = NULL, \
+             flight_sold = 0, flight_back = 0 WHERE id = ?1 AND request = ?2",
+            &[&place.0, &request, &value],
         )?;
         Ok(())
     }

@@ -2,7 +2,12 @@
 //!
 //! Times are only ever bounded generously: how fast it was is printed, not asserted.
 
-#![allow(clippy::unwrap_used)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::explicit_write,
+    clippy::similar_names,
+    clippy::duration_suboptimal_units
+)]
 
 mod day;
 mod faults;

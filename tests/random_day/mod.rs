@@ -1,5 +1,12 @@
 //! One random day: who does what, and what must be true at its end.
 #![allow(unreachable_pub, reason = "a module of one test binary")]
+#![allow(
+    clippy::pedantic,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a harness reads best short, and may fail loudly"
+)]
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
@@ -244,9 +251,7 @@ impl Day {
 
     fn move_key(&mut self, key: &str, free: i64, committed: i64) {
         let stock = self.truth.get_mut(key).unwrap();
-        if std::env::var_os("TRACE").is_some() {
-            println!("{:?} {key}: {stock:?} and {free}, {committed}", self.world.now.mono);
-        }
+        self.world.trace(&format!("{key}: {stock:?} and {free}, {committed}"));
         self.past.entry(key.to_owned()).or_default().push((self.world.now.mono, stock.0, stock.1));
         *stock = (stock.0 + free, stock.1 + committed);
     }
@@ -306,9 +311,7 @@ impl Day {
         self.move_key(&key, delta, 0);
         self.counted.insert(key.clone(), self.world.now.mono);
         let counted_at = crate::virtual_shop::START.plus_ms(i64::try_from(counted_at.as_millis()).unwrap());
-        if std::env::var_os("TRACE").is_some() {
-            println!("{:?} {key} counted at {counted_at:?}: {basis:?} {quantity}", self.world.now.mono);
-        }
+        self.world.trace(&format!("{key} counted at {counted_at}: {basis:?} {quantity}"));
         let row = CountRow { sku, location, quantity: Units::of(quantity), basis, counted_at };
         self.world.ask(&Operation::Count { rows: vec![row], reason: "counted".into() });
     }

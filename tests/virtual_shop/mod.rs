@@ -1,5 +1,12 @@
 //! The real engine on a real ledger under a virtual clock, against shops that live in memory.
 #![allow(dead_code, unused_imports, unreachable_pub, reason = "each test binary uses its own part")]
+#![allow(
+    clippy::pedantic,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a harness reads best short, and may fail loudly"
+)]
 
 mod court;
 mod shop;
@@ -11,9 +18,9 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use stockd::{
     domain::{
-        Answer, Cadence, Call, Capabilities, ChannelKind, ChannelSettings, Costs, CountBasis, CountRow,
-        LocationId, Mode, Now, Operation, Percent, Policies, Quota, Settings, Sku, Units, UtcMs, WriteMode,
-        settings::BrakeSettings,
+        Answer, Cadence, Call, CallError, Capabilities, ChannelKind, ChannelSettings, Costs, CountBasis,
+        CountRow, LocationId, Mode, Now, Operation, Percent, Policies, Quota, Reply, Settings, Sku, Units,
+        UtcMs, WriteMode, settings::BrakeSettings,
     },
     engine::{CallId, Command, Engine, Event},
     ledger::Ledger,
@@ -136,6 +143,8 @@ pub struct World {
     flights: BTreeMap<(Duration, u64), Flight>,
     next: u64,
     wake: Duration,
+    /// Until when each channel has asked for quiet.
+    quiet: BTreeMap<usize, Duration>,
     pub court: Option<Court>,
     /// Rounds that failed though they were to.
     pub failed_rounds: u32,
@@ -147,6 +156,11 @@ pub struct World {
 
 impl World {
     pub fn new(engine: Engine, shops: Vec<Shop>) -> Self {
+        if std::env::var_os("TRACE").is_some() {
+            // Another test may have been first.
+            let log = tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).without_time();
+            let _ = log.with_ansi(false).with_writer(std::io::stdout).try_init();
+        }
         Self {
             engine: Some(engine),
             shops,
@@ -156,6 +170,7 @@ impl World {
             flights: BTreeMap::new(),
             next: 0,
             wake: Duration::ZERO,
+            quiet: BTreeMap::new(),
             court: None,
             failed_rounds: 0,
             may_fail: false,
@@ -218,6 +233,9 @@ impl World {
                     if let Some(court) = &mut self.court {
                         court.delivered(self.now.utc, channel, &answer, read_at);
                     }
+                    if let Err(CallError::Throttled { wait: Some(wait), .. }) = &answer.result {
+                        self.quiet.insert(channel, self.now.mono + *wait);
+                    }
                     events.push(Event::Answered { call, took: self.now.mono - sent, answer });
                 }
                 Flight::Requests => events.push(Event::Requests),
@@ -240,16 +258,19 @@ impl World {
                 );
                 for command in step.commands {
                     let sent = self.now.mono;
+                    let quiet = self.quiet.get(&self.channel_of(&command)).copied().unwrap_or_default();
+                    assert!(
+                        sent >= quiet,
+                        "{command:?} leaves before Retry-After, at {sent:?} and not at {quiet:?}"
+                    );
                     self.put(Flight::Request { command, sent });
                 }
             }
             Err(error) => {
                 assert!(self.may_fail, "{error}");
+                self.trace(&format!("the round failed: {error}"));
                 self.failed_rounds += 1;
                 self.wake = self.now.mono + LEDGER_PAUSE;
-                if events.iter().any(|event| matches!(event, Event::Requests)) {
-                    self.put_at(self.wake, Flight::Requests);
-                }
             }
         }
     }
@@ -259,9 +280,8 @@ impl World {
         let channel = self.channel_of(&command);
         let shop = &mut self.shops[channel];
         let done = shop.answer(now, &command.call);
-        if std::env::var_os("TRACE").is_some() {
-            println!("{:?} {} {}", now.mono, shop.id, trace::told(&command.call, &done.answer.result));
-        }
+        let line = format!("{} {}", shop.id, trace::told(&command.call, &done.answer.result));
+        self.trace(&line);
         self.tell_landings(channel);
         if let (Some(court), Call::Write { rows, .. }, true) =
             (&mut self.court, &command.call, done.answer.result.is_err())
@@ -278,12 +298,18 @@ impl World {
     fn land_late(&mut self, command: &Command) {
         let channel = self.channel_of(command);
         if let Call::Write { key, rows } = &command.call {
-            if std::env::var_os("TRACE").is_some() {
-                println!("{:?} late: {rows:?}", self.now.mono);
-            }
-            self.shops[channel].apply(self.now.utc, key, rows);
+            let outcomes = self.shops[channel].apply(self.now.utc, key, rows);
+            let line = trace::told(&command.call, &Ok(Reply::Written(outcomes)));
+            self.trace(&format!("{} late {line}", self.shops[channel].id));
         }
         self.tell_landings(channel);
+    }
+
+    /// What happens, line by line, with `TRACE=1`.
+    pub fn trace(&self, line: &str) {
+        if std::env::var_os("TRACE").is_some() {
+            println!("{:?} {line}", self.now.mono);
+        }
     }
 
     fn tell_landings(&mut self, channel: usize) {
@@ -308,18 +334,23 @@ impl World {
                 continue;
             };
             let channel = self.channel_of(&command);
-            if let (Some(court), Call::Write { rows, .. }) = (&mut self.court, &command.call) {
+            if let (Some(court), Call::Write { key, rows }) = (&mut self.court, &command.call) {
+                self.shops[channel].first_sent.entry(key.clone()).or_insert(self.now.utc);
                 rows.iter().for_each(|row| court.unsettled(self.now.utc, channel, &row.place));
                 if !lost() {
                     self.flights.insert(at, Flight::Late { command });
                 }
             }
         }
+        self.trace("restart");
         // The lock goes with the old engine.
         drop(self.engine.take());
         let ledger = Ledger::open(&settings.ledger).unwrap();
         self.engine = Some(Engine::new(ledger, settings, self.told()).unwrap());
         self.wake = self.now.mono;
+        self.quiet.clear();
+        // The shell looks for requests when it starts.
+        self.put_at(self.now.mono, Flight::Requests);
     }
 
     fn put(&mut self, flight: Flight) {

@@ -101,7 +101,8 @@ pub struct Shop {
     versions: Vec<(UtcMs, OrderSnapshot)>,
     /// What landed in the last call.
     pub landed: Vec<Landed>,
-    first_sent: BTreeMap<String, UtcMs>,
+    /// When a write's key first came, or would have.
+    pub first_sent: BTreeMap<String, UtcMs>,
 }
 
 fn listing_id(sku: &str) -> String {

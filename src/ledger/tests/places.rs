@@ -97,8 +97,10 @@ fn a_surplus_is_told_and_never_raises_what_is_available() {
 fn a_shadow_that_no_order_explains_lapses() {
     let (book, web, _) = shops();
     book.read(web, 18, 2_000);
-    assert_eq!(book.write(|ledger| ledger.lapse_shadows(UtcMs(11_999))), []);
-    assert_eq!(book.write(|ledger| ledger.lapse_shadows(UtcMs(12_000))), [(web, Units::of(2))]);
+    assert_eq!(book.ledger.due_shadows(UtcMs(11_999)).unwrap(), []);
+    let due = book.ledger.due_shadows(UtcMs(12_000)).unwrap();
+    assert_eq!((due[0].place, due[0].units), (web, Units::of(2)));
+    book.write(|ledger| ledger.end_shadow(&due[0]));
     assert_eq!(book.shadow(web), 0);
 }
 

@@ -1,0 +1,130 @@
+//! The engine when things go wrong, one at a time: real ledger, virtual clock, shops in memory.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail as loudly as tests")]
+
+mod virtual_shop;
+
+use std::{path::Path, time::Duration};
+
+use stockd::domain::{Cadence, CallError, LocationId, Operation, Quota, Settings, Sku, Units, WriteMode};
+use virtual_shop::{Shop, World, opening, settings, start};
+
+const CALLS: Quota = Quota::Calls { per_second: 100.0, burst: 100 };
+const POINTS: Quota = Quota::Points { maximum: 20_000.0, restore_per_second: 1_000.0 };
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn retry() -> CallError {
+    CallError::Retry { detail: "503".into() }
+}
+
+/// A Shopify and a WooCommerce that both show ten mugs, and ten there are; settings as `change` leaves them.
+fn two_shops(folder: &Path, change: impl FnOnce(&mut Settings)) -> World {
+    let mut shopify = Shop::new("shopify", WriteMode::CompareAndSet, POINTS);
+    let mut woo = Shop::new("woo", WriteMode::Absolute, CALLS);
+    shopify.list("MUG", 10);
+    woo.list("MUG", 10);
+    world(folder, vec![shopify, woo], &[("MUG", 10)], change)
+}
+
+fn world(
+    folder: &Path,
+    shops: Vec<Shop>,
+    stock: &[(&str, i64)],
+    change: impl FnOnce(&mut Settings),
+) -> World {
+    let refs: Vec<&Shop> = shops.iter().collect();
+    let mut settings = settings(&folder.join("ledger.db"), &refs, seconds(2));
+    change(&mut settings);
+    let rows = stock.iter().map(|(sku, units)| opening(sku, LocationId::DEFAULT, *units)).collect();
+    World::new(start(settings, rows), shops)
+}
+
+fn shown(world: &mut World) -> (i64, i64) {
+    (world.shop("shopify").shows("MUG"), world.shop("woo").shows("MUG"))
+}
+
+#[test]
+fn h7_what_a_read_shows_as_gone_stays_held_back_while_orders_cannot_be_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = two_shops(folder.path(), |settings| {
+        settings.channels[0].scan = Cadence::Every(seconds(5));
+    });
+    world.run_until(seconds(10));
+    world.shop("shopify").errors = vec![("orders", retry()); 20];
+    let now = world.now;
+    world.shop("shopify").sell(now, "1", "MUG", 3);
+    world.run_until(seconds(40));
+    assert_eq!(shown(&mut world), (7, 7), "the scan has shown the sale");
+    world.run_until(seconds(120));
+    assert_eq!(shown(&mut world), (7, 7), "orders could not be read in all that time");
+    world.shop("shopify").errors.clear();
+    world.run_until(seconds(800));
+    assert_eq!(shown(&mut world), (7, 7));
+}
+
+fn adjust(sku: &str, delta: i64) -> Operation {
+    Operation::Adjust {
+        sku: Sku::new(sku).unwrap(),
+        location: LocationId::new(LocationId::DEFAULT),
+        delta: Units::of(delta),
+        receipt: false,
+        reason: "broken".into(),
+    }
+}
+
+fn slow_down(wait: u64) -> CallError {
+    CallError::Throttled { wait: Some(seconds(wait)), detail: "429".into() }
+}
+
+#[test]
+fn h3_a_channel_that_throttles_from_the_start_does_not_keep_the_others_from_being_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = two_shops(folder.path(), |_| {});
+    world.shop("woo").errors = vec![("identify", slow_down(60)); 10];
+    world.run_until(seconds(10));
+    let request = world.ask(&adjust("MUG", -4));
+    world.run_until(seconds(20));
+    world.answer_to(request).unwrap();
+    assert_eq!(world.shop("shopify").shows("MUG"), 6);
+}
+
+/// Keeps the ledger from taking any order while `meanwhile` runs.
+fn refusing_orders(world: &mut World, meanwhile: impl FnOnce(&mut World)) {
+    let conn = rusqlite::Connection::open(world.engine().ledger().path()).unwrap();
+    conn.execute_batch(
+        "CREATE TRIGGER shut BEFORE INSERT ON order_head BEGIN SELECT raise(ABORT, 'shut'); END",
+    )
+    .unwrap();
+    world.may_fail = true;
+    meanwhile(world);
+    world.may_fail = false;
+    conn.execute_batch("DROP TRIGGER shut").unwrap();
+}
+
+#[test]
+fn p4_rounds_that_fail_cost_no_budget_for_good_and_lose_no_request_and_no_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut shopify = Shop::new(
+        "shopify",
+        WriteMode::CompareAndSet,
+        Quota::Points { maximum: 100.0, restore_per_second: 20.0 },
+    );
+    shopify.list("MUG", 10);
+    let mut world = world(folder.path(), vec![shopify], &[("MUG", 10)], |_| {});
+    world.run_until(seconds(20));
+    let mut request = 0;
+    refusing_orders(&mut world, |world| {
+        let now = world.now;
+        world.shop("shopify").sell(now, "1", "MUG", 2);
+        world.run_until(seconds(80));
+        request = world.ask(&adjust("MUG", -4));
+        world.run_until(seconds(82));
+    });
+    assert!(world.failed_rounds > 20);
+    world.run_until(seconds(90));
+    world.answer_to(request).unwrap();
+    assert_eq!(world.shop("shopify").shows("MUG"), 4);
+}
