@@ -91,13 +91,11 @@ fn h3_a_channel_that_throttles_from_the_start_does_not_keep_the_others_from_bein
     assert_eq!(world.shop("shopify").shows("MUG"), 6);
 }
 
-/// Keeps the ledger from taking any order while `meanwhile` runs.
-fn refusing_orders(world: &mut World, meanwhile: impl FnOnce(&mut World)) {
+/// Keeps the ledger from a kind of change while `meanwhile` runs.
+fn refusing(world: &mut World, change: &str, meanwhile: impl FnOnce(&mut World)) {
     let conn = rusqlite::Connection::open(world.engine().ledger().path()).unwrap();
-    conn.execute_batch(
-        "CREATE TRIGGER shut BEFORE INSERT ON order_head BEGIN SELECT raise(ABORT, 'shut'); END",
-    )
-    .unwrap();
+    let trigger = format!("CREATE TRIGGER shut BEFORE {change} BEGIN SELECT raise(ABORT, 'shut'); END");
+    conn.execute_batch(&trigger).unwrap();
     world.may_fail = true;
     meanwhile(world);
     world.may_fail = false;
@@ -105,26 +103,42 @@ fn refusing_orders(world: &mut World, meanwhile: impl FnOnce(&mut World)) {
 }
 
 #[test]
-fn p4_rounds_that_fail_cost_no_budget_for_good_and_lose_no_request_and_no_order() {
+fn p4_what_a_person_asks_for_while_the_ledger_refuses_is_done_later() {
     let folder = tempfile::tempdir().unwrap();
-    let mut shopify = Shop::new(
-        "shopify",
-        WriteMode::CompareAndSet,
-        Quota::Points { maximum: 100.0, restore_per_second: 20.0 },
-    );
-    shopify.list("MUG", 10);
-    let mut world = world(folder.path(), vec![shopify], &[("MUG", 10)], |_| {});
-    world.run_until(seconds(20));
+    let mut world = two_shops(folder.path(), |_| {});
+    world.run_until(seconds(10));
     let mut request = 0;
-    refusing_orders(&mut world, |world| {
-        let now = world.now;
-        world.shop("shopify").sell(now, "1", "MUG", 2);
-        world.run_until(seconds(80));
+    refusing(&mut world, "UPDATE ON request_in", |world| {
         request = world.ask(&adjust("MUG", -4));
-        world.run_until(seconds(82));
+        world.run_until(seconds(20));
     });
-    assert!(world.failed_rounds > 20);
-    world.run_until(seconds(90));
+    world.run_until(seconds(30));
     world.answer_to(request).unwrap();
-    assert_eq!(world.shop("shopify").shows("MUG"), 4);
+    assert_eq!(shown(&mut world), (6, 6));
+}
+
+#[test]
+fn more_requests_than_are_read_at_once_are_all_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = two_shops(folder.path(), |_| {});
+    world.run_until(seconds(10));
+    let requests: Vec<i64> = (0..150).map(|_| world.ask(&adjust("MUG", 1))).collect();
+    world.run_until(seconds(11));
+    requests.into_iter().for_each(|request| drop(world.answer_to(request).unwrap()));
+}
+
+#[test]
+fn p4_orders_read_in_a_round_that_failed_count_though_their_channel_then_falls_silent() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = two_shops(folder.path(), |_| {});
+    world.run_until(seconds(10));
+    refusing(&mut world, "INSERT ON order_head", |world| {
+        let now = world.now;
+        world.shop("woo").sell(now, "1", "MUG", 3);
+        world.run_until(seconds(12));
+        assert!(world.failed_rounds > 0);
+        world.shop("woo").errors = vec![("identify", slow_down(60)); 3];
+    });
+    world.run_until(seconds(20));
+    assert_eq!(world.shop("shopify").shows("MUG"), 7);
 }

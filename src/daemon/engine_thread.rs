@@ -81,9 +81,10 @@ pub(super) fn run(
             }
             next = inputs.recv_timeout(Duration::ZERO);
         }
-        let seen = engine.ledger().data_version()?;
-        if version != Some(seen) {
-            version = Some(seen);
+        // An error shows in the round as well, and is survived or not there.
+        let seen = engine.ledger().data_version().ok();
+        if version != seen {
+            version = seen;
             events.push(Event::Requests);
         }
         let now = clock.now();

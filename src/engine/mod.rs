@@ -25,7 +25,7 @@ use queue::{Entry, Path, Urgency};
 use seen::SeenOrders;
 
 use crate::{
-    domain::{ChannelId, Mode, Now, Settings, Sku, Units, UtcMs, WriteMode},
+    domain::{ChannelId, Mode, Now, Operation, Settings, Sku, Units, UtcMs, WriteMode},
     ledger::{Ledger, LedgerError, Pause, PlaceId},
 };
 
@@ -206,6 +206,7 @@ impl Engine {
     fn load(&mut self, now: Now) -> Result<()> {
         self.loaded = false;
         self.seen = SeenOrders::default();
+        self.checked_day = 0;
         self.pauses = self.ledger.pauses()?;
         for flight in self.calls.values_mut().filter(|flight| !matches!(flight.what, What::Write { .. })) {
             flight.what = What::Forgotten;
@@ -309,27 +310,41 @@ impl Engine {
     }
 
     fn take_requests(&mut self, now: Now) -> Result<()> {
-        for (id, operation) in self.ledger.waiting()? {
-            let done = match operation {
-                Ok(operation) => self.ledger.operate(now.utc, &self.settings, &operation)?,
-                Err(problem) => Err(format!("the request can't be read: {problem}")),
-            };
-            let answer = match done {
-                Ok(outcome) => {
-                    self.pauses = self.ledger.pauses()?;
-                    self.follow_up(now, &outcome)?;
-                    let notice = Notice::new(Level::Info, "operator.request", &outcome.answer);
-                    self.notices.push(notice);
-                    Ok(outcome.answer)
-                }
-                Err(reason) => {
-                    self.notices.push(Notice::new(Level::Warn, "operator.refused", &reason));
-                    Err(reason)
-                }
-            };
-            self.ledger.answer(id, now.utc, &answer)?;
+        loop {
+            let waiting = self.ledger.waiting()?;
+            if waiting.is_empty() {
+                return Ok(());
+            }
+            for (id, operation) in waiting {
+                self.take_request(now, id, operation)?;
+            }
         }
-        Ok(())
+    }
+
+    fn take_request(
+        &mut self,
+        now: Now,
+        id: i64,
+        operation: std::result::Result<Operation, String>,
+    ) -> Result<()> {
+        let done = match operation {
+            Ok(operation) => self.ledger.operate(now.utc, &self.settings, &operation)?,
+            Err(problem) => Err(format!("the request can't be read: {problem}")),
+        };
+        let answer = match done {
+            Ok(outcome) => {
+                self.pauses = self.ledger.pauses()?;
+                self.follow_up(now, &outcome)?;
+                let notice = Notice::new(Level::Info, "operator.request", &outcome.answer);
+                self.notices.push(notice);
+                Ok(outcome.answer)
+            }
+            Err(reason) => {
+                self.notices.push(Notice::new(Level::Warn, "operator.refused", &reason));
+                Err(reason)
+            }
+        };
+        self.ledger.answer(id, now.utc, &answer)
     }
 
     fn follow_up(&mut self, now: Now, outcome: &crate::ledger::Outcome) -> Result<()> {
