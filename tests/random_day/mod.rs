@@ -1,9 +1,4 @@
 //! One random day: who does what, and what must be true at its end.
-#![allow(
-    clippy::unwrap_used,
-    clippy::struct_excessive_bools,
-    reason = "helpers of tests fail as loudly as tests"
-)]
 #![allow(unreachable_pub, reason = "a module of one test binary")]
 #![allow(
     clippy::pedantic,
@@ -305,10 +300,9 @@ impl Day {
             .find(|(at, ..)| *at >= counted_at)
             .map_or(self.truth[&key], |(_, free, committed)| (*free, *committed));
         let delta = self.dice.random_range(-2..4).max(-(free + committed).max(0));
-        let (basis, quantity) = if self.dice.random() {
-            (CountBasis::Available, free + delta)
-        } else {
-            (CountBasis::OnHand, free + committed + delta)
+        let (basis, quantity) = match self.dice.random() {
+            true => (CountBasis::Available, free + delta),
+            false => (CountBasis::OnHand, free + committed + delta),
         };
         if quantity < 0 {
             return;
@@ -341,16 +335,16 @@ impl Day {
         } else {
             let which = self.dice.random_range(0..self.paused.len());
             let (shop, sku) = self.paused.swap_remove(which);
-            self.resume(shop, sku.as_deref());
+            self.resume(shop, sku);
         }
     }
 
-    fn resume(&mut self, shop: usize, sku: Option<&str>) {
+    fn resume(&mut self, shop: usize, sku: Option<String>) {
         if sku.is_none() {
             self.set_open(shop, true);
         }
         let channel = self.world.shops[shop].id.clone();
-        let sku = sku.map(|sku| Sku::new(sku).unwrap());
+        let sku = sku.as_deref().map(|sku| Sku::new(sku).unwrap());
         self.world.ask(&Operation::Resume { channel, sku, reason: "go on".into() });
     }
 
@@ -411,7 +405,7 @@ impl Day {
     /// The referee's verdict and the final state, after a quiet time.
     pub fn judge(mut self) {
         for (shop, sku) in std::mem::take(&mut self.paused) {
-            self.resume(shop, sku.as_deref());
+            self.resume(shop, sku);
         }
         self.world.shops.iter_mut().for_each(|shop| shop.moods = Moods::default());
         let quiet = if self.weather.is_rough() { 150 } else { 90 };

@@ -17,7 +17,6 @@ use super::{
 
 /// What the daemon is allowed in time.
 #[derive(Clone, Copy, Debug)]
-#[allow(clippy::struct_field_names, reason = "units stand in names")]
 pub struct Allowances {
     /// One way of the slowest request, in milliseconds.
     pub latency_ms: i64,

@@ -65,9 +65,9 @@ pub fn settings(ledger: &Path, shops: &[&Shop], every: Duration) -> Settings {
                 time_step_ms: 1_000,
             },
             orders: Cadence::Every(every),
-            scan: Cadence::Every(Duration::from_hours(24)),
-            sweep: Cadence::Every(Duration::from_hours(24)),
-            history: Duration::from_hours(30 * 24),
+            scan: Cadence::Every(Duration::from_secs(86_400)),
+            sweep: Cadence::Every(Duration::from_secs(86_400)),
+            history: Duration::from_secs(30 * 86_400),
             locations: Vec::new(),
             order_location: LocationId::new(LocationId::DEFAULT),
         })
@@ -236,7 +236,7 @@ impl World {
                     if let Err(CallError::Throttled { wait: Some(wait), .. }) = &answer.result {
                         self.quiet.insert(channel, self.now.mono + *wait);
                     }
-                    events.push(Event::Answered { call, took: self.now.mono.saturating_sub(sent), answer });
+                    events.push(Event::Answered { call, took: self.now.mono - sent, answer });
                 }
                 Flight::Requests => events.push(Event::Requests),
             }
@@ -286,9 +286,7 @@ impl World {
         if let (Some(court), Call::Write { rows, .. }, true) =
             (&mut self.court, &command.call, done.answer.result.is_err())
         {
-            for row in rows {
-                court.unsettled(now.utc, channel, &row.place);
-            }
+            rows.iter().for_each(|row| court.unsettled(now.utc, channel, &row.place));
         }
         let call = command.id;
         if let Some(late) = done.late {
@@ -317,9 +315,7 @@ impl World {
     fn tell_landings(&mut self, channel: usize) {
         let landed = std::mem::take(&mut self.shops[channel].landed);
         if let Some(court) = &mut self.court {
-            for landed in &landed {
-                court.landed(self.now.utc, channel, landed);
-            }
+            landed.iter().for_each(|landed| court.landed(self.now.utc, channel, landed));
         }
     }
 
@@ -340,9 +336,7 @@ impl World {
             let channel = self.channel_of(&command);
             if let (Some(court), Call::Write { key, rows }) = (&mut self.court, &command.call) {
                 self.shops[channel].first_sent.entry(key.clone()).or_insert(self.now.utc);
-                for row in rows {
-                    court.unsettled(self.now.utc, channel, &row.place);
-                }
+                rows.iter().for_each(|row| court.unsettled(self.now.utc, channel, &row.place));
                 if !lost() {
                     self.flights.insert(at, Flight::Late { command });
                 }

@@ -41,7 +41,9 @@ pub fn told(call: &Call, result: &Result<Reply, CallError>) -> String {
                 }
             }
         }
-        Ok(other) => write!(line, " {:.40}", format!("{other:?}")).unwrap(),
+        Ok(other) => {
+            write!(line, " {}", &format!("{other:?}")[..40.min(format!("{other:?}").len())]).unwrap()
+        }
     }
     line
 }
