@@ -1,5 +1,6 @@
 //! Random days under a virtual clock, with the referee watching: three shops, scarce stock, and whatever can go wrong.
 //! Nothing is oversold by the engine, and when it is quiet everybody shows the truth and nothing is written any more.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail loudly")]
 
 mod random_day;
 mod virtual_shop;

@@ -1,5 +1,12 @@
 //! One random day: who does what, and what must be true at its end.
 #![allow(unreachable_pub, reason = "a module of one test binary")]
+#![allow(
+    clippy::pedantic,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a harness reads best short, and may fail loudly"
+)]
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 

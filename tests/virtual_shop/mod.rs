@@ -1,5 +1,12 @@
 //! The real engine on a real ledger under a virtual clock, against shops that live in memory.
 #![allow(dead_code, unused_imports, unreachable_pub, reason = "each test binary uses its own part")]
+#![allow(
+    clippy::pedantic,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a harness reads best short, and may fail loudly"
+)]
 
 mod court;
 mod shop;
