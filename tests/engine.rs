@@ -111,6 +111,31 @@ fn h1_h2_a_write_that_times_out_is_settled_whether_or_not_it_was_applied() {
 }
 
 #[test]
+fn h1_an_unknown_raise_is_not_repeated_once_what_it_offers_is_sold_elsewhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = world(folder.path(), two_shops(10), &mug(10), seconds(1));
+    world.run_until(seconds(10));
+    let now = world.now;
+    world.shop("woo").sell(now, "1", "MUG", 3);
+    world.run_until(seconds(15));
+    world.shop("shopify").time_out_writes = vec![false];
+    let now = world.now;
+    world.shop("woo").cancel(now, "1");
+    while !world.shop("shopify").time_out_writes.is_empty() {
+        let next = world.now.mono + Duration::from_millis(10);
+        world.run_until(next);
+    }
+    let now = world.now;
+    world.shop("woo").sell(now, "2", "MUG", 6);
+    while world.now.mono < seconds(120) {
+        let next = world.now.mono + Duration::from_millis(20);
+        world.run_until(next);
+        assert!(world.shop("shopify").shows("MUG") <= 7, "at {:?}", world.now.mono);
+    }
+    assert_eq!((world.shop("shopify").shows("MUG"), world.shop("woo").shows("MUG")), (4, 4));
+}
+
+#[test]
 fn a_sale_that_no_poll_has_shown_survives_a_compare_and_set_and_a_fenced_write() {
     let folder = tempfile::tempdir().unwrap();
     let mut world = world(folder.path(), two_shops(10), &mug(10), seconds(20));

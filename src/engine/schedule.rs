@@ -70,7 +70,7 @@ impl Engine {
             }
             Work::Sweep => self.start_sweep(now, at, price, out),
             Work::Scan => self.start_scan(now, at, price, out)?,
-            Work::Settle(which) => self.start_settling(now, at, which, price, out),
+            Work::Settle(which) => self.start_settling(now, at, which, price, out)?,
             Work::Write => {
                 let request = self.prepare_direct(now, at, price)?;
                 if let Some(request) = request {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{
     Cause, Command, Engine, Level, Notice, Result,
     channel::{Channel, Heard, Shown, Unsettled, What},
+    plan,
     queue::Path,
     schedule::passes_brake,
 };
@@ -172,7 +173,7 @@ impl Engine {
 
     fn keep_unsettled(&mut self, now: Now, at: usize, request: OpenRequest, attempts: u32) {
         let channel = &mut self.channels[at];
-        let settle = Duration::from_millis(channel.settings.capabilities.settle_ms.max(0).cast_unsigned());
+        let settle = channel.settle();
         let pause = if channel.settings.capabilities.key_life_ms.is_some() {
             REPEAT_PAUSE
         } else {
@@ -226,10 +227,20 @@ impl Engine {
         which: usize,
         price: f64,
         out: &mut Vec<Command>,
-    ) {
+    ) -> Result<()> {
+        let channel = &self.channels[at];
+        let Some(unsettled) = channel.unsettled.get(which) else { return Ok(()) };
+        let repeats = channel.repeats(now, unsettled);
+        let shows_too_much = repeats && self.repeat_shows_too_much(at, &unsettled.request)?;
         let channel = &mut self.channels[at];
-        let repeats = channel.unsettled.get(which).is_some_and(|u| channel.repeats(now, u));
-        let Some(unsettled) = channel.unsettled.get_mut(which) else { return };
+        let settle = channel.settle();
+        let unsettled = &mut channel.unsettled[which];
+        if shows_too_much {
+            // Better not to know for a while than to offer what is known to be gone.
+            (unsettled.by_read, unsettled.due) = (true, now.mono + settle);
+            channel.budget.refund(price);
+            return Ok(());
+        }
         unsettled.busy = true;
         let request = unsettled.request.clone();
         if repeats {
@@ -238,6 +249,22 @@ impl Engine {
             let places = request.rows.iter().map(|row| row.place.clone()).collect();
             self.send(now, at, Call::Levels(places), What::SettleLevels { request: request.id }, price, out);
         }
+        Ok(())
+    }
+
+    /// Whether repeating a request would raise a number above what it should show by now.
+    fn repeat_shows_too_much(&self, at: usize, request: &OpenRequest) -> Result<bool> {
+        let channel = &self.channels[at].settings;
+        for (row, place) in request.rows.iter().zip(&request.places) {
+            if row.change_from.is_some_and(|from| row.value <= from) {
+                continue;
+            }
+            let plan = plan::plan(&self.ledger, &self.settings, channel, &self.pauses, *place)?;
+            if plan.and_then(|plan| plan.target()).is_some_and(|target| row.value > target) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     pub(super) fn postpone_settling(&mut self, now: Now, at: usize, request: i64) {
@@ -308,6 +335,11 @@ impl Engine {
 }
 
 impl Channel {
+    /// How long a write may take to show in a read.
+    fn settle(&self) -> Duration {
+        Duration::from_millis(self.settings.capabilities.settle_ms.max(0).cast_unsigned())
+    }
+
     /// Halves the rows of the next writes after a call that failed for the sake of one row, doubles them after a good one.
     fn adapt_rows(&mut self, rows: usize, outcomes: &[RowOutcome]) {
         let held_back = outcomes.contains(&RowOutcome::NotTried);
