@@ -144,3 +144,33 @@ fn p4_orders_read_in_a_round_that_failed_count_though_their_channel_then_falls_s
     world.run_until(seconds(20));
     assert_eq!(world.shop("shopify").shows("MUG"), 7);
 }
+
+#[test]
+fn a_read_that_is_answered_after_a_later_read_says_nothing_any_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = two_shops(folder.path(), |settings| {
+        settings.channels[1].scan = Cadence::Every(seconds(1));
+        settings.channels[1].capabilities.order_delay_ms = 60_000;
+    });
+    world.shop("woo").order_delay_ms = 59_000;
+    world.run_until(seconds(10));
+    world.shop("woo").slow.insert("listings", seconds(5));
+    let now = world.now;
+    world.shop("woo").sell(now, "1", "MUG", 1);
+    // A scan has shown the sale and asked for another read; the next scan is under way when more is sold.
+    while world.shop("shopify").shows("MUG") == 10 {
+        let next = world.now.mono + Duration::from_millis(100);
+        world.run_until(next);
+    }
+    world.run_until(world.now.mono + Duration::from_millis(1_800));
+    let now = world.now;
+    world.shop("woo").sell(now, "2", "MUG", 2);
+    world.run_until(now.mono + seconds(3));
+    assert_eq!(shown(&mut world), (7, 7), "the second look has shown the second sale");
+    let mut most = 7;
+    while world.now.mono < now.mono + seconds(30) {
+        world.run_until(world.now.mono + Duration::from_millis(100));
+        most = most.max(world.shop("shopify").shows("MUG"));
+    }
+    assert_eq!(most, 7);
+}

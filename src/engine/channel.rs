@@ -15,6 +15,11 @@ use crate::{
     ledger::{OpenRequest, PlaceId, Span},
 };
 
+/// No call is answered later than this.
+const LONGEST_CALL: Duration = Duration::from_mins(2);
+/// So many places are guarded before it is looked which still need it.
+const MOST_GUARDED: usize = 10_000;
+
 /// One channel: its limit, its queue, its jobs.
 #[derive(Debug)]
 #[allow(clippy::struct_excessive_bools, reason = "each stands for itself; no two make a state")]
@@ -30,6 +35,8 @@ pub(super) struct Channel {
     pub(super) explained: HashSet<PlaceId>,
     /// When the last write at a place was answered; reads sent before say nothing of it.
     pub(super) landed: HashMap<PlaceId, Duration>,
+    /// When the last read of a place was sent that counted; one sent before that and answered later says nothing any more.
+    pub(super) looked: HashMap<PlaceId, Duration>,
     /// Places whose last write was refused: not before when to try again, and how often it was refused.
     pub(super) refused: HashMap<PlaceId, (Duration, u32)>,
     /// Rows per direct write for now: where one stale row sends back a whole call, busy channels do better with fewer.
@@ -183,6 +190,7 @@ impl Channel {
             second_looks: BTreeSet::new(),
             explained: HashSet::new(),
             landed: HashMap::new(),
+            looked: HashMap::new(),
             refused: HashMap::new(),
             in_flight: 0,
             orders_in_flight: false,
@@ -218,7 +226,7 @@ impl Channel {
         self.budget.count_under_way(under_way.iter().sum());
         self.in_flight = under_way.len();
         (self.backoff_until, self.failures) = (old.backoff_until, old.failures);
-        (self.landed, self.refused) = (old.landed, old.refused);
+        (self.landed, self.looked, self.refused) = (old.landed, old.looked, old.refused);
         self.next_sweep = self.settings.sweep.wait_from(now.utc.datetime()).map(|wait| now.mono + wait);
     }
 
@@ -239,9 +247,21 @@ impl Channel {
         self.fence.as_ref().is_some_and(|fence| fence.batch.contains(&place))
     }
 
-    /// Whether a number read by a call sent at `sent` can tell what the last write left there.
+    /// Whether a number read by a call sent at `sent` can tell what the last write left there, and is the latest read.
     pub(super) fn trusts(&self, place: PlaceId, sent: Duration) -> bool {
         self.settled_at(place).is_none_or(|settled| sent >= settled)
+            && self.looked.get(&place).is_none_or(|looked| sent >= *looked)
+    }
+
+    /// Forgets what guards places against answers that can't come any more.
+    pub(super) fn forget_old_answers(&mut self, now: Now) {
+        let settle = Duration::from_millis(self.settings.capabilities.settle_ms.max(0).cast_unsigned());
+        let keep = settle + LONGEST_CALL;
+        for at in [&mut self.landed, &mut self.looked] {
+            if at.len() > MOST_GUARDED {
+                at.retain(|_, at| *at + keep > now.mono);
+            }
+        }
     }
 
     /// From when on a place may be read or written again; `None`: now.

@@ -229,6 +229,7 @@ impl Engine {
         }
         let lapses_at = self.steady(heard.now).plus_ms(channel.lapse_ms());
         let id = channel.settings.id.clone();
+        self.channels[at].looked.insert(place, heard.sent);
         let compared = self.ledger.compare(&row, quantity, heard.span, heard.now.utc, lapses_at)?;
         let managed = row.state == crate::ledger::ListingState::Managed;
         match compared.told {

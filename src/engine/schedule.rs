@@ -181,14 +181,7 @@ impl Engine {
 
     /// Looks again at the places whose time has come.
     pub(super) fn wake_later(&mut self, now: Now, at: usize) -> Result<()> {
-        let channel = &mut self.channels[at];
-        // Writes answered long ago need no guard any more.
-        if channel.landed.len() > 10_000 {
-            let settle =
-                Duration::from_millis(channel.settings.capabilities.settle_ms.max(0).cast_unsigned());
-            let keep = settle + Duration::from_mins(2);
-            channel.landed.retain(|_, landed| *landed + keep > now.mono);
-        }
+        self.channels[at].forget_old_answers(now);
         while let Some((due, place)) = self.channels[at].second_looks.first().copied() {
             if due > now.mono {
                 break;

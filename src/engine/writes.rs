@@ -267,6 +267,7 @@ impl Engine {
             let waits = self.ledger.place(*place)?.is_some_and(|row| row.request == Some(request));
             match shown.get(place) {
                 Some(quantity) if waits => {
+                    self.channels[at].looked.insert(*place, heard.sent);
                     self.ledger.settle_by_read(request, *place, *quantity)?;
                     if let Some(row) = self.ledger.place(*place)? {
                         let lapses_at = self.steady(now).plus_ms(self.channels[at].lapse_ms());

@@ -292,7 +292,10 @@ impl World {
         if let Some(late) = done.late {
             self.put_at(now.mono + late, Flight::Late { command });
         }
-        self.put(Flight::Reply { call, channel, answer: done.answer, sent, read_at: now.utc });
+        self.put_after(
+            done.slow,
+            Flight::Reply { call, channel, answer: done.answer, sent, read_at: now.utc },
+        );
     }
 
     fn land_late(&mut self, command: &Command) {
@@ -354,11 +357,15 @@ impl World {
     }
 
     fn put(&mut self, flight: Flight) {
+        self.put_after(Duration::ZERO, flight);
+    }
+
+    fn put_after(&mut self, longer: Duration, flight: Flight) {
         let after = self.slowest.as_mut().map_or(LATENCY, |(dice, slowest)| {
             let most = u64::try_from(slowest.as_millis()).unwrap();
             Duration::from_millis(dice.random_range(5..=most))
         });
-        self.put_at(self.now.mono + after, flight);
+        self.put_at(self.now.mono + after + longer, flight);
     }
 
     fn put_at(&mut self, at: Duration, flight: Flight) {

@@ -60,6 +60,8 @@ pub struct Done {
     pub answer: Answer,
     /// The call takes effect only after this long.
     pub late: Option<Duration>,
+    /// The answer takes so much longer.
+    pub slow: Duration,
 }
 
 /// A shop in memory.
@@ -92,6 +94,8 @@ pub struct Shop {
     pub all_or_nothing: bool,
     /// How long a change of a number stays out of quantity reads, in milliseconds.
     pub read_lag_ms: i64,
+    /// How much longer the reply to a call of a name takes.
+    pub slow: BTreeMap<&'static str, Duration>,
     pub moods: Moods,
     pub dice: Option<ChaCha8Rng>,
     keys: BTreeMap<String, Vec<RowOutcome>>,
@@ -139,6 +143,7 @@ impl Shop {
             repeated_tokens: 0,
             all_or_nothing: mode == WriteMode::CompareAndSet,
             read_lag_ms: 0,
+            slow: BTreeMap::new(),
             moods: Moods::default(),
             dice: None,
             keys: BTreeMap::new(),
@@ -306,7 +311,8 @@ impl Shop {
         } else {
             Ok(self.read(now.utc, call))
         };
-        Done { answer: Answer { result, meter }, late }
+        let slow = self.slow.get(name).copied().unwrap_or_default();
+        Done { answer: Answer { result, meter }, late, slow }
     }
 
     fn read(&mut self, now: UtcMs, call: &Call) -> Reply {
