@@ -1,6 +1,6 @@
 //! The sales channels: each builds requests, decodes replies and says what it can do.
 //!
-//! They see neither ledger nor engine: a [`Call`](crate::domain::Call) comes in, an [`Answer`](crate::domain::Answer) goes out.
+//! They see neither ledger nor engine: a [`Call`] comes in, an [`Answer`] goes out.
 
 mod decode;
 mod http;

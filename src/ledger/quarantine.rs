@@ -69,7 +69,7 @@ impl Ledger {
     /// Books every quarantined line whose listing or SKU is known by now. Gives the SKUs that moved.
     ///
     /// # Errors
-    /// [`LedgerError::Sqlite`].
+    /// [`super::LedgerError::Sqlite`].
     pub fn retry_quarantined(&self, at: UtcMs, settings: &Settings) -> Result<Vec<Sku>> {
         let lines: Vec<i64> = self.all("SELECT line FROM quarantine ORDER BY id", [], |row| row.get(0))?;
         let mut skus = Vec::new();
