@@ -3,12 +3,12 @@
 //! Layers, each using only what stands to the right of it (`tests/layers.rs` holds this to the code):
 //!
 //! ```text
-//! cli, daemon, admin -> engine -> ledger -> domain        pure core, one writer
+//! cli, daemon        -> engine -> ledger -> domain        pure core, one writer
 //! cli, daemon        -> channels -> domain                I/O; knows neither ledger nor engine
 //! cli                -> sandbox -> referee -> domain      emulated channels and their judge; know none of the above
 //! cli, daemon        -> config -> channels, domain        files to validated values
 //! cli, daemon        -> telemetry -> config               logs
-//! cli                -> daemon, admin, domain             commands start them
+//! cli                -> daemon, domain                    commands start it
 //! ```
 //!
 //! The engine has no sockets and no clock, the ledger is the only module with SQL, the domain has neither.

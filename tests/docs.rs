@@ -62,3 +62,61 @@ fn the_list_of_log_events_is_that_of_the_code() {
     assert!(listed.is_sorted(), "the list is in the order of the alphabet");
     assert_eq!(events_of_the_code(), listed.into_iter().collect::<BTreeSet<_>>());
 }
+
+/// The fenced blocks of one language in a document.
+fn blocks<'a>(document: &'a str, language: &str) -> Vec<&'a str> {
+    let opening = format!("```{language}\n");
+    document.split(&opening).skip(1).map(|rest| rest.split("```").next().unwrap()).collect()
+}
+
+#[test]
+fn the_configuration_in_the_readme_is_accepted() {
+    let readme = read("README.md");
+    let configurations = blocks(&readme, "toml");
+    assert!(!configurations.is_empty());
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["web.token", "outlet.key", "outlet.secret"] {
+        fs::write(folder.path().join(name), "secret").unwrap();
+    }
+    for text in configurations {
+        let config = folder.path().join("stockd.toml");
+        fs::write(&config, text.replace("/etc/stockd", &folder.path().display().to_string())).unwrap();
+        Command::new(env!("CARGO_BIN_EXE_stockd"))
+            .args(["check", "--config"])
+            .arg(&config)
+            .assert()
+            .success();
+    }
+}
+
+/// The words of a command line, as a shell reads them; quotes are single ones.
+fn words(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    for (at, part) in line.split('\'').enumerate() {
+        if at % 2 == 0 {
+            words.extend(part.split_whitespace().map(str::to_owned));
+        } else {
+            words.push(part.to_owned());
+        }
+    }
+    words
+}
+
+#[test]
+fn the_commands_in_the_readme_are_understood() {
+    let readme = read("README.md");
+    let commands = readme.lines().filter_map(|line| {
+        let line = line.trim_start();
+        let command = line.strip_prefix("$ ").or(line.strip_prefix("# "))?;
+        let command = command.strip_prefix("runuser -u stockd -- ").unwrap_or(command);
+        command.starts_with("stockd ").then(|| words(command))
+    });
+    let mut understood = 0;
+    for command in commands {
+        if let Err(error) = Cli::try_parse_from(&command) {
+            panic!("{command:?}: {error}");
+        }
+        understood += 1;
+    }
+    assert!(understood > 10);
+}

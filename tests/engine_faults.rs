@@ -124,7 +124,9 @@ fn more_requests_than_are_read_at_once_are_all_answered() {
     world.run_until(seconds(10));
     let requests: Vec<i64> = (0..150).map(|_| world.ask(&adjust("MUG", 1))).collect();
     world.run_until(seconds(11));
-    requests.into_iter().for_each(|request| drop(world.answer_to(request).unwrap()));
+    for request in requests {
+        drop(world.answer_to(request).unwrap());
+    }
 }
 
 #[test]

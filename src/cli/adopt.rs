@@ -16,7 +16,7 @@ use crate::{
     ledger::ListingState,
 };
 
-/// Take what a channel shows now as the opening count of the SKUs that the ledger doesn't know.
+/// Takes what a channel shows now as the opening count of the SKUs that the ledger doesn't know.
 ///
 /// The numbers count as `available`: orders that are open at this moment are already taken off them. SKUs that the
 /// ledger knows are left alone, and so are listings without a SKU, with one that stands on several listings, bundles,

@@ -5,7 +5,7 @@ use clap::Args;
 use super::{ConfigArg, Failure};
 use crate::{daemon, telemetry};
 
-/// Run the daemon: read orders, keep the ledger, push corrected quantities.
+/// Runs the daemon: reads orders, keeps the ledger, pushes corrected quantities.
 ///
 /// Runs in the foreground until SIGTERM or SIGINT, and writes one log line per thing that happens.
 #[derive(Debug, Args)]

@@ -148,15 +148,19 @@ fn attention(report: &Report) -> Vec<String> {
     }
     if report.totals.quarantined > 0 {
         found.push(format!(
-            "{} in quarantine and move no stock: `stockd quarantine list`",
-            counted(report.totals.quarantined, "order line is", "order lines are")
+            "{}: `stockd quarantine list`",
+            counted(
+                report.totals.quarantined,
+                "order line is in quarantine and moves no stock",
+                "order lines are in quarantine and move no stock"
+            )
         ));
     }
     for channel in &report.channels {
         let name = &channel.name;
         if let Some(brake) = channel.brake.as_ref().filter(|brake| brake.engaged) {
             found.push(format!(
-                "{name}: the brake holds {}: {}; look at `stockd plan --channel {name}`, then `stockd release {name}`",
+                "{name}: the brake holds {}: {}",
                 counted(brake.held, "push", "pushes"),
                 brake.reason
             ));

@@ -90,7 +90,7 @@ fn a_brake_is_shown_and_released() {
         ledger.engage_brake(now(), &settings.channels[0].id, 40, "40 of 50 listings would rise").unwrap();
     });
     let said = shop.says(&["status"]);
-    assert!(said.contains("web: the brake holds 40 pushes") && said.contains("stockd release web"), "{said}");
+    assert!(said.contains("web: the brake holds 40 pushes"), "{said}");
     assert!(shop.says(&["plan"]).contains("held by the brake"));
     shop.run(&["release", "web", "--reason", "checked"]).success();
     assert!(!shop.says(&["status"]).contains("brake"));

@@ -17,6 +17,7 @@ mod secrets;
 mod street;
 
 /// Prints what a test has measured.
+#[allow(clippy::explicit_write, reason = "what eprintln! says is only seen where a test fails")]
 fn measured(text: &str) {
     use std::io::Write as _;
     writeln!(std::io::stderr(), "MEASURED: {text}").unwrap();

@@ -18,10 +18,10 @@ use stockd::{
 use tokio::runtime::{Builder, Runtime};
 
 /// How long anything may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const LOOK: Duration = Duration::from_millis(50);
 /// How long things must stay right.
-const CALM: Duration = Duration::from_millis(1_000);
+const CALM: Duration = Duration::from_secs(1);
 
 /// All the shops of the street.
 pub(crate) const SHOPS: [&str; 3] = ["north", "south", "site"];
@@ -132,8 +132,8 @@ impl Street {
 
     /// Counts the whole shelf.
     fn import(&self) {
-        let shelf = self.look()["shelf"].clone();
-        let rows = shelf.as_object().unwrap().iter().map(|(sku, units)| format!("{sku},{units}\n"));
+        let held = self.look()["shelf"].clone();
+        let rows = held.as_object().unwrap().iter().map(|(sku, units)| format!("{sku},{units}\n"));
         fs::write(self.path("count.csv"), format!("sku,on_hand\n{}", rows.collect::<String>())).unwrap();
         self.stockd(&["stock", "import", "count.csv"]);
     }

@@ -16,7 +16,7 @@ use super::{Failure, Out};
 use home::Home;
 use summary::Summary;
 
-/// See stockd at work: three emulated shops, shoppers, and the real daemon between them.
+/// Shows stockd at work: three emulated shops, shoppers, and the real daemon between them.
 ///
 /// Starts a sandbox with two Shopify shops and a WooCommerce shop on this machine, makes a configuration and a fresh
 /// ledger in a temporary folder, imports opening stock, runs the daemon and lets shoppers shop. Then it waits until
