@@ -28,7 +28,9 @@ impl Engine {
         let id = channel.settings.id.clone();
         if channel.released {
             let idle = unexplained == 0 && channel.fence.is_none() && channel.in_flight == 0;
-            if channel.scanned && idle && channel.later.is_empty() {
+            // What the channel refuses may be tried again for days.
+            let gone_out = channel.later.iter().all(|(_, place)| channel.refused.contains_key(place));
+            if channel.scanned && idle && gone_out {
                 channel.released = false;
                 self.ledger.forget_brake(&id)?;
             }

@@ -6,7 +6,6 @@ use std::{
 };
 
 use super::{
-    Cause,
     pace::{Budget, Sort},
     queue::Queue,
 };
@@ -31,8 +30,6 @@ pub(super) struct Channel {
     pub(super) later: BTreeSet<(Duration, PlaceId)>,
     /// Places to read again at a later time, whatever is known of them by then.
     pub(super) second_looks: BTreeSet<(Duration, PlaceId)>,
-    /// Places that want a change which an order explains.
-    pub(super) explained: HashSet<PlaceId>,
     /// When the last write at a place was answered; reads sent before say nothing of it.
     pub(super) landed: HashMap<PlaceId, Duration>,
     /// When the last read of a place was sent that counted; one sent before that and answered later says nothing any more.
@@ -188,7 +185,6 @@ impl Channel {
             queue: Queue::default(),
             later: BTreeSet::new(),
             second_looks: BTreeSet::new(),
-            explained: HashSet::new(),
             landed: HashMap::new(),
             looked: HashMap::new(),
             refused: HashMap::new(),
@@ -228,19 +224,6 @@ impl Channel {
         (self.backoff_until, self.failures) = (old.backoff_until, old.failures);
         (self.landed, self.looked, self.refused) = (old.landed, old.looked, old.refused);
         self.next_sweep = self.settings.sweep.wait_from(now.utc.datetime()).map(|wait| now.mono + wait);
-    }
-
-    /// Notes that an order explains the change a place wants.
-    pub(super) fn explain(&mut self, place: PlaceId, cause: Cause) {
-        if cause == Cause::Order {
-            self.explained.insert(place);
-        }
-    }
-
-    /// Takes out a place that shows what it should, or may not be written.
-    pub(super) fn drop_from_queue(&mut self, place: PlaceId) {
-        self.queue.remove(place);
-        self.explained.remove(&place);
     }
 
     pub(super) fn fence_holds(&self, place: PlaceId) -> bool {

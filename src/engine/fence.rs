@@ -76,7 +76,7 @@ impl Engine {
         }
     }
 
-    /// The push that brings a place to its target; `None` where it needs none or must be read first.
+    /// The push that brings a place to its target; `None` where it needs none, must be read first or is held by the brake.
     pub(super) fn new_push(&self, at: usize, place: PlaceId) -> Result<Option<NewPush>> {
         let channel = &self.channels[at].settings;
         let Some(plan) = plan::plan(&self.ledger, &self.settings, channel, &self.pauses, place)? else {
@@ -86,6 +86,9 @@ impl Engine {
         let unread = plan.row.needs_read || plan.row.slack != Units::ZERO;
         let compares = channel.capabilities.write_mode == WriteMode::CompareAndSet;
         if plan.row.request.is_some() || target == expected.at_least_zero() || (unread && compares) {
+            return Ok(None);
+        }
+        if self.channels[at].braked && !(plan.is_explained() && target < expected) {
             return Ok(None);
         }
         let inputs = serde_json::to_string(&plan.inputs)

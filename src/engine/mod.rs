@@ -274,38 +274,39 @@ impl Engine {
         if channel.settings.mode == Mode::Observe {
             return Ok(());
         }
-        if channel.fence_holds(place) {
-            channel.explain(place, cause);
-            return Ok(());
-        }
-        let Some(plan) = plan::plan(&self.ledger, &self.settings, &channel.settings, &self.pauses, place)?
+        let Some(mut plan) =
+            plan::plan(&self.ledger, &self.settings, &channel.settings, &self.pauses, place)?
         else {
-            channel.drop_from_queue(place);
+            channel.queue.remove(place);
             return Ok(());
         };
-        if plan.row.request.is_some() {
-            // Settling its write looks at it again.
-            channel.explain(place, cause);
+        let entry = plan.is_due().then(|| entry(&plan, channel.settings.capabilities.write_mode)).flatten();
+        // A sale explains a decrease, whatever else asked for it; a raise that nobody explained stays so.
+        let raises = entry.as_ref().is_some_and(|entry| !entry.urgency.lowers());
+        let unexplained_raise = raises && channel.queue.get(place).is_some_and(|queued| !queued.explained);
+        let waits = channel.fence_holds(place) || plan.row.request.is_some() || plan.target().is_none();
+        if cause == Cause::Order && !plan.row.explained && !unexplained_raise && (entry.is_some() || waits) {
+            self.ledger.explain(place, true)?;
+            plan.row.explained = true;
+        }
+        if waits {
+            channel.queue.remove(place);
+            // The end of its fence, of its write or of its pause looks at it again.
             return Ok(());
         }
-        if !plan.is_due() {
-            channel.drop_from_queue(place);
+        let Some(entry) = entry else {
+            channel.queue.remove(place);
+            if plan.row.explained {
+                self.ledger.explain(place, false)?;
+            }
             return Ok(());
-        }
+        };
         if let Some(until) = channel.not_before(now, place) {
-            channel.explain(place, cause);
             channel.queue.remove(place);
             channel.later.insert((until, place));
             return Ok(());
         }
-        if let Some(mut entry) = entry(&plan, channel.settings.capabilities.write_mode) {
-            // A sale explains a decrease, whatever else asked for it; a raise that nobody explained stays so.
-            if entry.urgency.lowers() || channel.queue.get(place).is_none_or(|queued| queued.explained) {
-                channel.explain(place, cause);
-            }
-            entry.explained = channel.explained.contains(&place);
-            channel.queue.put(now.mono, entry);
-        }
+        channel.queue.put(now.mono, Entry { explained: plan.is_explained(), ..entry });
         Ok(())
     }
 

@@ -45,6 +45,11 @@ impl Plan {
         self.inputs.target()
     }
 
+    /// Whether an order, units seen to be gone or a person's wish that nothing be shown explain the change.
+    pub fn is_explained(&self) -> bool {
+        self.row.explained || self.inputs.pause == Some(PauseInForce::Zero)
+    }
+
     /// Whether the place should be written or read: it may show something other than its target.
     pub fn is_due(&self) -> bool {
         match (self.target(), self.row.expected) {

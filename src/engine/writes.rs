@@ -93,7 +93,6 @@ impl Engine {
         match outcome {
             RowOutcome::Applied => {
                 channel.refused.remove(&place);
-                channel.explained.remove(&place);
                 self.ledger.settle_applied(request.id, place, heard.now.utc, heard.span, exact)?;
                 let detail = format!("{} shows {}", row.place.listing, row.value);
                 self.notices.push(notice(Level::Debug, "push.applied", detail).count(row.value.get()));

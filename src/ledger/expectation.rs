@@ -279,6 +279,15 @@ impl Ledger {
         Ok(if let [only] = places[..] { Some(only) } else { None })
     }
 
+    /// Notes whether an order, or units seen to be gone, explain the change that a place wants.
+    ///
+    /// # Errors
+    /// [`super::LedgerError::Sqlite`].
+    pub fn explain(&self, place: PlaceId, explained: bool) -> Result<()> {
+        self.run("UPDATE listing_stock SET explained = ?2 WHERE id = ?1", &[&place.0, &explained])?;
+        Ok(())
+    }
+
     /// Marks a place whose number only a read can tell.
     ///
     /// # Errors

@@ -54,6 +54,8 @@ pub struct PlaceRow {
     pub request: Option<i64>,
     /// Whether only a read can tell what it shows.
     pub needs_read: bool,
+    /// Whether an order, or units seen to be gone, explain that it is to change.
+    pub explained: bool,
 }
 
 /// Stock of one component of a listing, over the locations that a place draws on.
@@ -80,7 +82,7 @@ impl ComponentStock {
 
 const PLACE_COLUMNS: &str = "s.id, s.listing, l.channel, l.listing_id, s.channel_location, coalesce(l.channel_sku, ''), \
      l.batch_group, l.state, s.expected, s.slack, s.observed, s.observed_at, s.landed_to, s.version, s.request, s.needs_read, s.unplaced, \
-     s.undecided";
+     s.undecided, s.explained";
 
 fn place_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<(PlaceRow, String)> {
     let text = |at: usize| row.get::<_, String>(at);
@@ -102,6 +104,7 @@ fn place_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<(PlaceRow, String)> {
         needs_read: row.get(15)?,
         unplaced: row.get(16)?,
         undecided: row.get(17)?,
+        explained: row.get(18)?,
     };
     Ok((place, text(7)?))
 }

@@ -149,6 +149,7 @@ CREATE INDEX component_by_sku ON listing_component (sku, listing);
 -- `expected` is the most it can be showing; by `slack` it may be less, through sales already in the ledger that our
 -- own write may have erased; by `unplaced` too, through sales that the last read may or may not have shown.
 -- `undecided` are sales that either explain a shadow of before the last landing or came after it: the next read tells.
+-- `explained`: an order, or units seen to be gone, explain that it is to change.
 -- The last read was made between `observed_at` and `observed_to`, by the channel's clock.
 -- `request` is the unresolved write; `flight_sold` and `flight_back` are the channel's own sales and give-backs
 -- ingested since it was prepared. `landed_from`..`landed_to` is when the last write landed, by the channel's clock.
@@ -171,6 +172,7 @@ CREATE TABLE listing_stock (
     flight_sold      INTEGER NOT NULL DEFAULT 0,
     flight_back      INTEGER NOT NULL DEFAULT 0,
     needs_read       INTEGER NOT NULL DEFAULT 0,
+    explained        INTEGER NOT NULL DEFAULT 0,
     UNIQUE (listing, channel_location)
 ) STRICT;
 CREATE INDEX place_in_flight ON listing_stock (request) WHERE request IS NOT NULL;
