@@ -27,7 +27,9 @@ fn street(folder: &Path) -> (World, Settings) {
         Shop::new("woo", WriteMode::Absolute, calls),
     ];
     for shop in &mut shops {
-        SKUS.iter().for_each(|sku| shop.list(sku, 10));
+        for sku in SKUS {
+            shop.list(sku, 10);
+        }
     }
     let refs: Vec<&Shop> = shops.iter().collect();
     let mut settings = settings(&folder.join("ledger.db"), &refs, seconds(2));
@@ -106,7 +108,9 @@ fn sales_while_a_channel_was_paused_explain_what_it_lowers_when_it_goes_on() {
     let channel = ChannelId::new("shopify");
     world.ask(&Operation::Pause { channel: channel.clone(), sku: None, zero: false, reason: "wait".into() });
     wait(&mut world, 5);
-    SKUS.iter().for_each(|sku| sell(&mut world, "woo", sku, sku, 4));
+    for sku in SKUS {
+        sell(&mut world, "woo", sku, sku, 4);
+    }
     wait(&mut world, 5);
     assert_eq!(all(&mut world, "shopify"), [10; 6]);
     world.ask(&Operation::Resume { channel, sku: None, reason: "go on".into() });
