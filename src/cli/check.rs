@@ -153,6 +153,7 @@ fn schedule(what: &'static str, cadence: &Cadence) -> ScheduleReport {
     let when = match cadence {
         Cadence::Every(every) => format!("every {every:?}"),
         Cadence::Cron(schedule) => schedule.source().to_owned(),
+        Cadence::Auto => "auto".to_owned(),
     };
     let next_runs = config::next_runs(cadence, Utc::now(), 3);
     let next_runs = next_runs.iter().map(|at| at.to_rfc3339_opts(SecondsFormat::Secs, true)).collect();

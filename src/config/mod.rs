@@ -94,7 +94,7 @@ pub fn load_with(path: &FilePath, wanted: Secrets) -> Result<Loaded, Diagnostics
 /// The next times that something recurs by a cron expression; none for a fixed interval.
 pub fn next_runs(cadence: &Cadence, now: DateTime<Utc>, count: usize) -> Vec<DateTime<Utc>> {
     match cadence {
-        Cadence::Every(_) => Vec::new(),
+        Cadence::Every(_) | Cadence::Auto => Vec::new(),
         Cadence::Cron(schedule) => schedule.after(&now).take(count).collect(),
     }
 }

@@ -38,8 +38,22 @@ impl ChannelKind {
 pub enum WriteMode {
     /// Set to `value` only if the number still is `change_from`; safe against a sale in between.
     CompareAndSet,
+    /// State that `value` units were there at `counted_at`: the channel takes off what it sold since; safe against a
+    /// sale in between (Square physical counts).
+    TimestampedCount,
     /// Set to `value`, whatever happened in between: needs a fence.
     Absolute,
+    /// Replace the whole listing, all its numbers with it: needs a fence, and one write per listing at a time.
+    WholeObject,
+    /// Set to `value` some time after the reply: needs a fence, and what it overwrites is told by no reply.
+    Feed,
+}
+
+impl WriteMode {
+    /// Whether a sale between our last look and the landing of a write survives it.
+    pub const fn is_sale_safe(self) -> bool {
+        matches!(self, Self::CompareAndSet | Self::TimestampedCount)
+    }
 }
 
 /// What a channel can do and what it costs.
@@ -57,12 +71,20 @@ pub struct Capabilities {
     pub orders_by_id_batch: usize,
     /// Its published or configured limit.
     pub quota: Quota,
+    /// Limits of single sorts of calls, where the channel counts these by themselves.
+    pub own_quotas: OwnQuotas,
     /// What a call is expected to cost, until replies say better.
     pub costs: Costs,
     /// Calls in flight at one time, at most; at least 1.
     pub concurrency: usize,
     /// How long a write may take to show in a quantity read, in milliseconds.
     pub settle_ms: i64,
+    /// How long after its reply a write may take effect, in milliseconds; 0 where the reply says it has.
+    pub landing_ms: i64,
+    /// How long a sale may stay out of quantity reads, in milliseconds.
+    pub quantity_lag_ms: i64,
+    /// How often a listing may be written in a day; `None`: without limit.
+    pub revisions_per_day: Option<u32>,
     /// How long an idempotency key is honoured, in milliseconds; `None`: there are no keys.
     pub key_life_ms: Option<i64>,
     /// The longest time an order may take to become readable, in milliseconds.
@@ -71,6 +93,17 @@ pub struct Capabilities {
     pub order_overlap_ms: i64,
     /// The step of the channel's time stamps, in milliseconds.
     pub time_step_ms: i64,
+}
+
+/// Limits that a channel counts for one sort of calls alone; `None`: those calls draw on [`Capabilities::quota`].
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct OwnQuotas {
+    /// Of [`Call::Orders`] and [`Call::OrdersById`].
+    pub orders: Option<Quota>,
+    /// Of [`Call::Levels`].
+    pub levels: Option<Quota>,
+    /// Of [`Call::Write`].
+    pub write: Option<Quota>,
 }
 
 /// A channel's rate limit.
@@ -146,6 +179,10 @@ pub struct WriteRow {
     pub value: Units,
     /// What it must still show for the write to happen; only for [`WriteMode::CompareAndSet`].
     pub change_from: Option<Units>,
+    /// The instant, by the channel's clock, at which `value` units were there; only for
+    /// [`WriteMode::TimestampedCount`]. It rises strictly per place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counted_at: Option<UtcMs>,
 }
 
 /// A reply to a [`Call`], of the same sort.

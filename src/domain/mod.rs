@@ -14,7 +14,7 @@ pub mod sku;
 pub mod time;
 
 pub use channel::{
-    Answer, BudgetReading, Call, CallError, Capabilities, ChannelKind, Costs, Meter, Quota, Reply,
+    Answer, BudgetReading, Call, CallError, Capabilities, ChannelKind, Costs, Meter, OwnQuotas, Quota, Reply,
     RowOutcome, WriteMode, WriteRow,
 };
 pub use ids::{ChannelId, ChannelLocation, LineId, ListingId, LocationId, OrderId, PageToken};

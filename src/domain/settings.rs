@@ -64,6 +64,9 @@ impl Mode {
     }
 }
 
+/// The shortest time between two polls of a channel that are made as often as its limits allow.
+pub const POLITE: Duration = Duration::from_secs(2);
+
 /// When something recurs.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Cadence {
@@ -71,6 +74,8 @@ pub enum Cadence {
     Every(Duration),
     /// By a cron expression, UTC.
     Cron(Box<cron::Schedule>),
+    /// As often as the channel's limits allow after pushes have their share, politely.
+    Auto,
 }
 
 impl Cadence {
@@ -78,6 +83,7 @@ impl Cadence {
     pub fn wait_from(&self, now: DateTime<Utc>) -> Option<Duration> {
         match self {
             Self::Every(every) => Some(*every),
+            Self::Auto => Some(POLITE),
             Self::Cron(schedule) => schedule.after(&now).next().and_then(|next| (next - now).to_std().ok()),
         }
     }

@@ -93,8 +93,12 @@ impl Engine {
         }
         let inputs = serde_json::to_string(&plan.inputs)
             .map_err(|e| crate::ledger::LedgerError::Content(e.to_string()))?;
-        let row =
-            WriteRow { place: plan.row.place, value: target, change_from: compares.then_some(expected) };
+        let row = WriteRow {
+            place: plan.row.place,
+            value: target,
+            change_from: compares.then_some(expected),
+            counted_at: None,
+        };
         Ok(Some(NewPush { place, row, inputs }))
     }
 

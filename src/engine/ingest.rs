@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use super::{Cause, Engine, Level, Notice, Result, answers::jittered, channel::Heard, seen::content_hash};
 use crate::{
-    domain::{Cadence, LevelReading, ListingsPage, Now, OrderSnapshot, OrdersPage, Units, UtcMs},
+    domain::{
+        Cadence, LevelReading, ListingsPage, Now, OrderSnapshot, OrdersPage, Units, UtcMs, settings::POLITE,
+    },
     ledger::{Comparison, PlaceId, ScanEnd},
 };
 
@@ -260,6 +262,7 @@ impl Engine {
 fn wait(cadence: &Cadence, channel: &super::Channel, now: Now) -> Duration {
     match cadence {
         Cadence::Every(every) => jittered(channel, *every),
+        Cadence::Auto => jittered(channel, POLITE),
         Cadence::Cron(_) => cadence.wait_from(now.utc.datetime()).unwrap_or(Duration::from_hours(24)),
     }
 }

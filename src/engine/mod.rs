@@ -415,7 +415,7 @@ fn entry(plan: &plan::Plan, mode: WriteMode) -> Option<Entry> {
         1.. if expected <= Units::ZERO => Urgency::FromZero,
         1.. => Urgency::Increase,
     };
-    let fenced = mode == WriteMode::Absolute || plan.row.needs_read;
+    let fenced = !mode.is_sale_safe() || plan.row.needs_read;
     Some(Entry {
         place: plan.row.id,
         urgency,

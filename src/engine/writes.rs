@@ -10,7 +10,7 @@ use super::{
     schedule::passes_brake,
 };
 use crate::{
-    domain::{Call, CallError, LevelReading, Mode, Now, RowOutcome, WriteMode},
+    domain::{Call, CallError, LevelReading, Mode, Now, RowOutcome},
     ledger::{OpenRequest, PlaceId, PushState},
 };
 
@@ -85,7 +85,7 @@ impl Engine {
         outcome: &RowOutcome,
     ) -> Result<()> {
         let channel = &mut self.channels[at];
-        let exact = channel.settings.capabilities.write_mode == WriteMode::CompareAndSet;
+        let exact = channel.settings.capabilities.write_mode.is_sale_safe();
         let row = &request.rows[index];
         channel.landed.insert(place, heard.now.mono);
         let id = channel.settings.id.clone();

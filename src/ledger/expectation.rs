@@ -3,7 +3,7 @@
 use rusqlite::params;
 
 use super::{Ledger, OwnSale, PlaceId, PlaceRow, Reader, Result};
-use crate::domain::{ChannelSettings, Units, UtcMs, WriteMode};
+use crate::domain::{ChannelSettings, Units, UtcMs};
 
 /// A stretch of the channel's clock in which something happened: not before `from`, not after `to`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,7 +150,7 @@ impl Ledger {
         let Some(place) = self.place_of_sale(channel, sale)? else { return Ok(None) };
         let known = self.last_known(place)?;
         let sold_by = sale.at.plus_ms(channel.capabilities.time_step_ms);
-        let absolute = channel.capabilities.write_mode == WriteMode::Absolute;
+        let absolute = !channel.capabilities.write_mode.is_sale_safe();
         let mut held = sale.held;
         if held > Units::ZERO {
             held = self.end_shadows(place, held, sold_by, true)?;

@@ -59,6 +59,7 @@ fn push(shop: &Shop, state: Option<PushState>) {
             place: plan.row.place.clone(),
             value: plan.target().unwrap(),
             change_from: plan.row.expected,
+            counted_at: None,
         };
         let inputs = serde_json::to_string(&plan.inputs).unwrap();
         let request = ledger.prepare(now(), &web.id, &[NewPush { place, row, inputs }]).unwrap();

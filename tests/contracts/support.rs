@@ -61,6 +61,7 @@ pub(crate) fn row(listing: &str, location: &str, value: i64, change_from: Option
         place: place(listing, location),
         value: Units::of(value),
         change_from: change_from.map(Units::of),
+        counted_at: None,
     }
 }
 

@@ -19,8 +19,8 @@ use rand_chacha::ChaCha8Rng;
 use stockd::{
     domain::{
         Answer, Cadence, Call, CallError, Capabilities, ChannelKind, ChannelSettings, Costs, CountBasis,
-        CountRow, LocationId, Mode, Now, Operation, Percent, Policies, Quota, Reply, Settings, Sku, Units,
-        UtcMs, WriteMode, settings::BrakeSettings,
+        CountRow, LocationId, Mode, Now, Operation, OwnQuotas, Percent, Policies, Quota, Reply, Settings,
+        Sku, Units, UtcMs, WriteMode, settings::BrakeSettings,
     },
     engine::{CallId, Command, Engine, Event},
     ledger::Ledger,
@@ -56,6 +56,10 @@ pub fn settings(ledger: &Path, shops: &[&Shop], every: Duration) -> Settings {
                 read_batch: 100,
                 orders_by_id_batch: 50,
                 quota: shop.quota,
+                own_quotas: OwnQuotas::default(),
+                landing_ms: 0,
+                quantity_lag_ms: 0,
+                revisions_per_day: None,
                 costs: costs_of(shop),
                 concurrency: 2,
                 settle_ms: shop.read_lag_ms,

@@ -20,8 +20,8 @@ use super::{
     http::{Http, Intent, endpoint},
 };
 use crate::domain::{
-    Call, CallError, Capabilities, ChannelKind, ChannelLocation, Costs, Identity, Meter, Quota, Reply,
-    WriteMode,
+    Call, CallError, Capabilities, ChannelKind, ChannelLocation, Costs, Identity, Meter, OwnQuotas, Quota,
+    Reply, WriteMode,
 };
 use graphql::{Connection, Refusal, odd};
 
@@ -55,6 +55,10 @@ pub(super) fn capabilities(connection: &ShopifyConnection) -> Capabilities {
         read_batch: 100,
         orders_by_id_batch: ORDERS_PAGE,
         quota: Quota::Points { maximum, restore_per_second },
+        own_quotas: OwnQuotas::default(),
+        landing_ms: 0,
+        quantity_lag_ms: 0,
+        revisions_per_day: None,
         // A mutation is charged 10 (usage limits); pages are estimates until the first reply tells.
         costs: Costs { identify: 10, orders: 40, listings: 30, levels: 20, write: 10 },
         concurrency: 2,

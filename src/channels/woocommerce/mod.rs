@@ -16,7 +16,8 @@ use super::{
     http::{Arrived, Http, Intent, Said, endpoint},
 };
 use crate::domain::{
-    Call, CallError, Capabilities, ChannelKind, Costs, Identity, ListingId, Meter, Quota, Reply, WriteMode,
+    Call, CallError, Capabilities, ChannelKind, Costs, Identity, ListingId, Meter, OwnQuotas, Quota, Reply,
+    WriteMode,
 };
 
 /// Rows per page and per batch; the API refuses more.
@@ -43,6 +44,10 @@ pub(super) fn capabilities(connection: &WoocommerceConnection) -> Capabilities {
         read_batch: MAX_ROWS,
         orders_by_id_batch: MAX_ROWS,
         quota: Quota::Calls { per_second, burst },
+        own_quotas: OwnQuotas::default(),
+        landing_ms: 0,
+        quantity_lag_ms: 0,
+        revisions_per_day: None,
         costs: Costs { identify: 1, orders: 1, listings: 1, levels: 1, write: 1 },
         concurrency: 2,
         settle_ms: connection.common.settle_ms,

@@ -17,8 +17,8 @@ use super::{Ledger, NewPush, OpenRequest, PlaceId, PlaceRow, Result, VerifyRepor
 use crate::domain::{
     Bundle, Cadence, Capabilities, ChannelId, ChannelKind, ChannelLocation, ChannelSettings, Component,
     Costs, CountBasis, CountRow, LevelReading, LineId, LineNet, LineSnapshot, ListingId, ListingReading,
-    LocationId, Mode, Operation, OrderId, OrderSnapshot, Percent, Place, Policies, Policy, Quota, Settings,
-    Sku, Units, UtcMs, WriteMode, WriteRow, listing::Writable, settings::BrakeSettings,
+    LocationId, Mode, Operation, OrderId, OrderSnapshot, OwnQuotas, Percent, Place, Policies, Policy, Quota,
+    Settings, Sku, Units, UtcMs, WriteMode, WriteRow, listing::Writable, settings::BrakeSettings,
 };
 
 /// A ledger in a folder of its own, with a compare-and-set channel `web` and an absolute one `site`.
@@ -142,7 +142,7 @@ impl Book {
         let change_from = row.expected;
         NewPush {
             place,
-            row: WriteRow { place: row.place, value: calculation.target, change_from },
+            row: WriteRow { place: row.place, value: calculation.target, change_from, counted_at: None },
             inputs: inputs.to_string(),
         }
     }
@@ -266,6 +266,10 @@ fn channel(id: &str, kind: ChannelKind, write_mode: WriteMode) -> ChannelSetting
             read_batch: 100,
             orders_by_id_batch: 100,
             quota: Quota::Calls { per_second: 2.0, burst: 2 },
+            own_quotas: OwnQuotas::default(),
+            landing_ms: 0,
+            quantity_lag_ms: 0,
+            revisions_per_day: None,
             costs: Costs { identify: 1, orders: 1, listings: 1, levels: 1, write: 1 },
             concurrency: 1,
             settle_ms: 1_000,
