@@ -48,8 +48,8 @@ pub use read::*;
 pub use verify::{Check, Depth, Invariant, Problem, VerifyReport};
 
 /// The schema this program writes.
-pub const SCHEMA_VERSION: i64 = 1;
-const SCHEMA: [&str; 1] = [include_str!("schema/001.sql")];
+pub const SCHEMA_VERSION: i64 = 2;
+const SCHEMA: [&str; 2] = [include_str!("schema/001.sql"), include_str!("schema/002.sql")];
 /// How long a statement waits for another program's lock before it fails (fault P4).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
