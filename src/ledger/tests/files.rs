@@ -58,8 +58,20 @@ fn a_newer_schema_is_refused_for_writing_and_for_reading() {
     conn.pragma_update(None, "user_version", SCHEMA_VERSION + 1).unwrap();
     drop(conn);
     let message = Ledger::open(&path).unwrap_err().to_string();
-    assert!(message.contains("schema version 2") && message.contains("newer stockd"), "{message}");
-    assert!(matches!(Reader::open(&path), Err(LedgerError::TooNew { found: 2, .. })));
+    let newer = format!("schema version {}", SCHEMA_VERSION + 1);
+    assert!(message.contains(&newer) && message.contains("newer stockd"), "{message}");
+    assert!(matches!(Reader::open(&path), Err(LedgerError::TooNew { found, .. }) if found > SCHEMA_VERSION));
+}
+
+#[test]
+fn a_ledger_of_an_older_program_is_read_once_the_daemon_has_brought_it_up_to_date() {
+    let Book { ledger, folder, .. } = Book::new();
+    drop(ledger);
+    let path = folder.path().join("ledger.db");
+    let conn = Connection::open(&path).unwrap();
+    conn.pragma_update(None, "user_version", SCHEMA_VERSION - 1).unwrap();
+    let message = Reader::open(&path).unwrap_err().to_string();
+    assert!(message.contains("start stockd once"), "{message}");
 }
 
 #[test]
