@@ -4,9 +4,9 @@ use std::{fs, os::unix::fs::PermissionsExt};
 
 use rusqlite::Connection;
 
-use super::{Book, count};
+use super::{Book, count, sku};
 use crate::{
-    domain::{CountBasis::OnHand, Operation, UtcMs},
+    domain::{CountBasis::OnHand, Operation, Units, UtcMs},
     ledger::{Ledger, LedgerError, Mailbox, Reader, SCHEMA_VERSION, writer_is_running},
 };
 
@@ -84,6 +84,19 @@ fn a_new_file_gets_the_whole_schema_and_an_old_one_keeps_its_content() {
     assert_eq!(ledger.one("PRAGMA user_version", [], |r| r.get::<_, i64>(0)).unwrap(), SCHEMA_VERSION);
     drop(ledger);
     assert_eq!(id(&Ledger::open(&folder.path().join("ledger.db")).unwrap()), first);
+}
+
+#[test]
+fn a_ledger_of_the_first_schema_is_brought_up_to_date_and_keeps_its_content() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ledger.db");
+    let conn = Connection::open(&path).unwrap();
+    conn.execute_batch(include_str!("../schema/001.sql")).unwrap();
+    conn.execute_batch("INSERT INTO stock VALUES ('MUG', 'main', 5, 1); PRAGMA user_version = 1;").unwrap();
+    drop(conn);
+    let ledger = Ledger::open(&path).unwrap();
+    assert_eq!(ledger.available(&sku("MUG")).unwrap(), Units::of(4));
+    assert_eq!(ledger.one("PRAGMA user_version", [], |r| r.get::<_, i64>(0)).unwrap(), SCHEMA_VERSION);
 }
 
 #[test]
