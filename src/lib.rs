@@ -21,5 +21,6 @@ pub mod domain;
 pub mod engine;
 pub mod ledger;
 pub mod referee;
+pub mod replay;
 pub mod sandbox;
 pub mod telemetry;

@@ -1,0 +1,3 @@
+//! Order histories under a virtual clock.
+mod chart;
+mod sweep;
