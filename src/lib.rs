@@ -6,6 +6,7 @@
 //! cli, daemon        -> engine -> ledger -> domain        pure core, one writer
 //! cli, daemon        -> channels -> domain                I/O; knows neither ledger nor engine
 //! cli                -> sandbox -> referee -> domain      emulated channels and their judge; know none of the above
+//! cli                -> sandbox -> history -> domain      files of past orders
 //! street             -> engine -> ledger -> domain        shops in memory under a virtual clock, for the engine
 //! street             -> referee -> domain
 //! cli, daemon        -> config -> channels, domain        files to validated values
@@ -21,6 +22,7 @@ pub mod config;
 pub mod daemon;
 pub mod domain;
 pub mod engine;
+pub mod history;
 pub mod ledger;
 pub mod referee;
 pub mod sandbox;

@@ -37,7 +37,7 @@ use url::Url;
 pub use self::{
     faults::{Fault, Injection, Only},
     http::Desk,
-    player::{History, Played},
+    player::{Day, DayError, Played},
     setup::{BundleListing, Catalogue},
     shoppers::Demand,
     world::{Delivery, ShopSettings, World},
@@ -228,8 +228,8 @@ impl Sandbox {
     }
 
     /// Plays an order history at `speed` times its own; ends when the last event is over, or with the sandbox.
-    pub async fn play(&self, history: History, speed: f64) -> Played {
-        player::play(Arc::clone(&self.inside), history, speed).await
+    pub async fn play(&self, day: Day, speed: f64) -> Played {
+        player::play(Arc::clone(&self.inside), day, speed).await
     }
 
     /// Ends everything and frees the port.
