@@ -7,7 +7,8 @@
 //! cli, daemon        -> channels -> domain                I/O; knows neither ledger nor engine
 //! cli                -> sandbox -> referee -> domain      emulated channels and their judge; know none of the above
 //! cli                -> sandbox -> history -> domain      files of past orders
-//! street             -> engine -> ledger -> domain        shops in memory under a virtual clock, for the engine
+//! cli -> replay -> street -> engine -> ledger -> domain   order histories under a virtual clock, shops in memory
+//! cli -> replay -> history, referee -> domain
 //! street             -> referee -> domain
 //! cli, daemon        -> config -> channels, domain        files to validated values
 //! cli, daemon        -> telemetry -> config               logs
@@ -25,6 +26,7 @@ pub mod engine;
 pub mod history;
 pub mod ledger;
 pub mod referee;
+pub mod replay;
 pub mod sandbox;
 pub mod street;
 pub mod telemetry;

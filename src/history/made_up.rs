@@ -13,7 +13,7 @@ const LAUNCH: usize = 4;
 /// Makes up opening stock and deliveries.
 pub(super) fn stock(history: &mut History) {
     history.made_up_stock = true;
-    let events = history.events(|_, at| at);
+    let events = history.events(|event| history.at(event));
     let Some((first, _)) = events.first() else { return };
     let start = monday_six(*first);
     let week_of = |at: UtcMs| usize::try_from(at.since(start).div_euclid(WEEK_MS)).unwrap_or(0);

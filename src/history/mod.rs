@@ -147,20 +147,24 @@ pub enum Event {
 
 impl History {
     /// Everything that happened, oldest first; of what happened at one instant deliveries first, then as the file has it.
-    /// `at` says when an order or what came back happened if not when the file says.
-    pub fn events(&self, at: impl Fn(&str, UtcMs) -> UtcMs) -> Vec<(UtcMs, Event)> {
+    /// `at` says when each happened, which may be [`History::at`].
+    pub fn events(&self, at: impl Fn(Event) -> UtcMs) -> Vec<(UtcMs, Event)> {
         let mut events: Vec<_> = (0..self.restocks.len())
-            .map(|ix| (self.restocks[ix].at, 0, Event::Restock(ix)))
-            .chain((0..self.orders.len()).map(|ix| {
-                let order = &self.orders[ix];
-                (at(&order.id, order.at), order.row, Event::Order(ix))
-            }))
-            .chain((0..self.backs.len()).map(|ix| {
-                let back = &self.backs[ix];
-                (at(&back.id, back.at), back.row, Event::Back(ix))
-            }))
+            .map(|ix| (0, Event::Restock(ix)))
+            .chain((0..self.orders.len()).map(|ix| (self.orders[ix].row, Event::Order(ix))))
+            .chain((0..self.backs.len()).map(|ix| (self.backs[ix].row, Event::Back(ix))))
+            .map(|(row, event)| (at(event), row, event))
             .collect();
         events.sort_by_key(|(at, row, _)| (*at, *row));
         events.into_iter().map(|(at, _, event)| (at, event)).collect()
+    }
+
+    /// When something happened as the file has it.
+    pub fn at(&self, event: Event) -> UtcMs {
+        match event {
+            Event::Restock(ix) => self.restocks[ix].at,
+            Event::Order(ix) => self.orders[ix].at,
+            Event::Back(ix) => self.backs[ix].at,
+        }
     }
 }

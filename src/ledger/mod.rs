@@ -109,6 +109,17 @@ impl Ledger {
         Ok(Self { reader: Reader { conn }, path: path.to_owned(), _lock: lock })
     }
 
+    /// Opens a ledger that nobody needs once the program is gone: nothing waits for the disk, and a crash of the machine
+    /// may leave it damaged.
+    ///
+    /// # Errors
+    /// As [`Ledger::open`].
+    pub fn open_disposable(path: &Path) -> Result<Self> {
+        let ledger = Self::open(path)?;
+        ledger.conn.pragma_update(None, "synchronous", "OFF")?;
+        Ok(ledger)
+    }
+
     /// The file.
     pub fn path(&self) -> &Path {
         &self.path

@@ -71,7 +71,7 @@ impl Day {
         let history = History::load(&[orders.to_owned()])?;
         let day = day.or_else(|| busiest(&history.orders)).unwrap_or_default();
         let start = UtcMs(day.and_time(chrono::NaiveTime::MIN).and_utc().timestamp_millis());
-        let mut events = history.events(|_, at| at);
+        let mut events = history.events(|event| history.at(event));
         let first = events.partition_point(|(at, _)| *at < start);
         let end = events.partition_point(|(at, _)| at.since(start) < DAY_MS);
         let opening = fold(&history, &events[..first]);

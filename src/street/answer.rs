@@ -244,6 +244,7 @@ impl Shop {
         } else {
             number.set(now, row.value.get(), lags);
         }
+        self.rows_written += 1;
         if let Some(value) = value {
             self.landed.push(Landed { place, value, sent_at });
         }

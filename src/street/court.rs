@@ -99,6 +99,20 @@ impl Court {
         allowed: &[Allowances],
         parts: impl Fn(&str, &str, &str) -> Parts,
     ) -> Result<Self, BadSku> {
+        Self::with_policies(shops, stock, allowed, parts, |_, _| Policy::default())
+    }
+
+    /// The same, where `policy` says how much a shop is to show of a SKU.
+    ///
+    /// # Errors
+    /// [`BadSku`].
+    pub fn with_policies(
+        shops: &[Shop],
+        stock: &[(String, i64)],
+        allowed: &[Allowances],
+        parts: impl Fn(&str, &str, &str) -> Parts,
+        policy: impl Fn(&str, &str) -> Policy,
+    ) -> Result<Self, BadSku> {
         let slowest = allowed.iter().map(|allowed| allowed.latency_ms).max().unwrap_or_default();
         let settings = RefereeSettings { fence_age_ms: 4 * slowest + 20, ..RefereeSettings::default() };
         let mut referee = Referee::new(settings);
@@ -120,7 +134,7 @@ impl Court {
                         channel,
                         name: format!("{} {} {location}", shop.id, listing.sku),
                         components,
-                        policy: Policy::default(),
+                        policy: policy(shop.id.as_str(), &listing.sku),
                         shown: Units::of(shop.shows_ix(ix, at)),
                     }));
                 }
@@ -200,11 +214,19 @@ impl Court {
         self.referee.set_open(at, channel.ix, channel.open && channel.room);
     }
 
+    /// A read of a shop's orders, answered at `read_at`, has shown this one.
+    ///
+    /// # Panics
+    /// Where there is no such shop.
+    pub fn read(&mut self, at: UtcMs, shop: usize, order: &OrderId, read_at: UtcMs) {
+        self.referee.order_delivered(self.channels[shop].ix, order, read_at, at);
+    }
+
     /// A reply composed at `read_at` has reached the engine.
     pub(super) fn delivered(&mut self, at: UtcMs, shop: usize, answer: &Answer, read_at: UtcMs) {
         if let Ok(Reply::Orders(page)) = &answer.result {
             for order in &page.orders {
-                self.referee.order_delivered(self.channels[shop].ix, &order.id, read_at, at);
+                self.read(at, shop, &order.id, read_at);
             }
         }
     }

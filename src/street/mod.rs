@@ -27,7 +27,7 @@ pub use shop::{Landed, Listing, Moods, POINTS, Seen, Shop, Sort, Tail, Wanted, c
 pub use trace::tell_on_request;
 
 use crate::{
-    domain::{Answer, Call, CallError, ChannelId, Now, Operation, Settings, UtcMs},
+    domain::{Answer, Call, CallError, ChannelId, Now, Operation, Reply, Settings, UtcMs},
     engine::{CallId, Command, Engine, Event},
     ledger::{Ledger, LedgerError},
 };
@@ -68,6 +68,19 @@ pub enum Fault {
         /// Until when there should have been quiet.
         quiet: Duration,
     },
+}
+
+/// A look that the engine took at a shop, and had answered.
+#[derive(Clone, Debug)]
+pub struct Look {
+    /// Which shop.
+    pub shop: usize,
+    /// When the shop answered.
+    pub read_at: UtcMs,
+    /// When the engine had the answer.
+    pub at: UtcMs,
+    /// The places whose numbers were read, by [`Shop::place_ix`]; `None`: orders were read, to the end.
+    pub places: Option<Vec<usize>>,
 }
 
 /// A thing under way in the virtual world.
@@ -120,6 +133,8 @@ pub struct World {
     pub may_fail: bool,
     /// Rounds of the engine so far.
     pub rounds: u64,
+    /// The engine's looks since somebody took them, if somebody wants them.
+    pub looks: Option<Vec<Look>>,
 }
 
 impl World {
@@ -146,6 +161,7 @@ impl World {
             failed_rounds: 0,
             may_fail: false,
             rounds: 0,
+            looks: None,
         }
     }
 
@@ -230,6 +246,7 @@ impl World {
                 Flight::Request { command, sent } => self.arrive(&command, sent),
                 Flight::Late { channel, late } => self.land_late(channel, &late),
                 Flight::Reply { call, channel, answer, sent, read_at } => {
+                    self.note_look(channel, &answer, read_at);
                     if let Some(court) = &mut self.court {
                         court.delivered(self.now.utc, channel, &answer, read_at);
                     }
@@ -242,6 +259,18 @@ impl World {
             }
         }
         events
+    }
+
+    fn note_look(&mut self, shop: usize, answer: &Answer, read_at: UtcMs) {
+        let (Some(looks), Ok(reply)) = (&mut self.looks, &answer.result) else { return };
+        let places = match reply {
+            Reply::Orders(page) if page.next.is_none() => None,
+            Reply::Levels(levels) => {
+                Some(levels.iter().filter_map(|level| self.shops[shop].place_ix(&level.place)).collect())
+            }
+            _ => return,
+        };
+        looks.push(Look { shop, read_at, at: self.now.utc, places });
     }
 
     fn round(&mut self, events: &[Event]) -> Result<(), Fault> {

@@ -148,6 +148,8 @@ pub struct Shop {
     pub throttled: u32,
     /// Each call, where `keep_calls` is set (as it is at first).
     pub calls: Vec<Seen>,
+    /// Rows of writes that took effect.
+    pub rows_written: u64,
     /// Whether each call is kept.
     pub keep_calls: bool,
     /// Fails the next writes: `true` after applying them, `false` before.
@@ -263,6 +265,7 @@ impl Shop {
             keep_ms: 40 * 86_400_000,
             throttled: 0,
             calls: Vec::new(),
+            rows_written: 0,
             keep_calls: true,
             time_out_writes: Vec::new(),
             errors: Vec::new(),
