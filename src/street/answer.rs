@@ -112,8 +112,18 @@ impl Shop {
             Call::Levels(places) => {
                 let mut levels: Vec<_> = places.iter().filter_map(|place| self.level(now, place)).collect();
                 levels.retain(|_| !self.chance(self.moods.unread_rows));
+                levels.iter().for_each(|level| self.number_read(level));
                 Reply::Levels(levels)
             }
+        }
+    }
+
+    /// What a read has shown is no news, unless it lags behind.
+    fn number_read(&mut self, level: &LevelReading) {
+        let Some(place) = self.place_ix(&level.place) else { return };
+        if level.quantity == Some(Units::of(self.number_mut(place).shown())) {
+            self.edited.remove(&place);
+            self.orders.number_read(place);
         }
     }
 

@@ -9,27 +9,32 @@ use std::{
 use crate::domain::{OrderId, OrderSnapshot, OrdersPage, PageToken, UtcMs};
 
 type Version = Arc<OrderSnapshot>;
+/// A version's number.
+type Number = u64;
 
 /// The orders of a shop. Old versions go when a newer one is readable, finished orders when nobody asks that far back.
 #[derive(Debug, Default)]
 pub(super) struct Orders {
     now: HashMap<OrderId, Version>,
     /// Versions that no read shows yet, by the time from which one does.
-    coming: BTreeMap<(UtcMs, u64), Version>,
+    coming: BTreeMap<(UtcMs, Number), Version>,
     /// What reads show, oldest change first, with the number of the version.
-    readable: BTreeMap<(UtcMs, OrderId), (u64, Version)>,
+    readable: BTreeMap<(UtcMs, OrderId), (Number, Version)>,
     /// The last change that reads show of each order.
     changed: HashMap<OrderId, UtcMs>,
     finished: VecDeque<(UtcMs, OrderId)>,
-    versions: u64,
+    /// Versions that no read has shown yet: from when on one does, and the places whose numbers they moved.
+    unread: BTreeMap<Number, (UtcMs, Vec<usize>)>,
+    versions: Number,
 }
 
 impl Orders {
-    /// An order as it is from now on, which reads show from `readable_at` on.
-    pub(super) fn put(&mut self, order: OrderSnapshot, readable_at: UtcMs) {
+    /// An order as it is from now on, which reads show from `readable_at` on. With it these places' numbers moved.
+    pub(super) fn put(&mut self, order: OrderSnapshot, readable_at: UtcMs, moved: Vec<usize>) {
         let order = Arc::new(order);
         self.now.insert(order.id.clone(), Arc::clone(&order));
         self.versions += 1;
+        self.unread.insert(self.versions, (readable_at, moved));
         self.coming.insert((readable_at, self.versions), order);
     }
 
@@ -58,18 +63,33 @@ impl Orders {
                 let key = (*changed, id.clone());
                 // A later version may have become readable sooner.
                 if self.readable.get(&key).is_some_and(|(shown, _)| *shown > number) {
+                    self.unread.remove(&number);
                     continue;
                 }
-                self.readable.remove(&key);
+                if let Some((old, _)) = self.readable.remove(&key) {
+                    self.unread.remove(&old);
+                }
             }
             self.changed.insert(id.clone(), version.updated_at);
             self.readable.insert((version.updated_at, id), (number, version));
         }
     }
 
-    /// When something next becomes readable; `None`: nothing is on its way.
-    pub(super) fn next_readable(&self) -> Option<UtcMs> {
-        self.coming.first_key_value().map(|((at, _), _)| *at)
+    /// From when on a read shows something that none has shown yet; `None`: nothing is on its way.
+    pub(super) fn news_from(&self) -> Option<UtcMs> {
+        self.unread.values().map(|(readable_at, _)| *readable_at).min()
+    }
+
+    /// The places whose numbers have moved with what no read has shown yet.
+    pub(super) fn moved(&self) -> impl Iterator<Item = usize> {
+        self.unread.values().flat_map(|(_, moved)| moved.iter().copied())
+    }
+
+    /// A read of numbers has shown this place's.
+    pub(super) fn number_read(&mut self, place: usize) {
+        for (_, moved) in self.unread.values_mut() {
+            moved.retain(|other| *other != place);
+        }
     }
 
     /// Oldest change first, from a cursor of change and id: what changes meanwhile moves to a later page.
@@ -90,8 +110,11 @@ impl Orders {
             _ => Bound::Included((since, OrderId::new(""))),
         };
         let mut rows = self.readable.range((start, Bound::Unbounded));
-        let orders: Vec<_> =
-            rows.by_ref().take(most).map(|(_, (_, version))| version.as_ref().clone()).collect();
+        let mut orders = Vec::new();
+        for (_, (number, version)) in rows.by_ref().take(most) {
+            self.unread.remove(number);
+            orders.push(version.as_ref().clone());
+        }
         let more = rows.next().is_some();
         let last = orders.last().filter(|_| more);
         let next = last.map(|order| PageToken::new(format!("{}/{}", order.updated_at.0, order.id)));
@@ -132,9 +155,9 @@ mod tests {
     #[test]
     fn a_read_shows_the_latest_readable_version_of_each_order_changed_since() {
         let mut orders = Orders::default();
-        orders.put(order("a", 1_000), UtcMs(1_500));
-        orders.put(order("b", 2_000), UtcMs(9_000));
-        orders.put(order("a", 3_000), UtcMs(3_500));
+        orders.put(order("a", 1_000), UtcMs(1_500), Vec::new());
+        orders.put(order("b", 2_000), UtcMs(9_000), Vec::new());
+        orders.put(order("a", 3_000), UtcMs(3_500), Vec::new());
         assert_eq!(seen(&mut orders, 3_000, 0), [("a".to_owned(), 1_000)]);
         assert_eq!(seen(&mut orders, 4_000, 0), [("a".to_owned(), 3_000)]);
         assert_eq!(seen(&mut orders, 9_000, 2_000), [("b".to_owned(), 2_000), ("a".to_owned(), 3_000)]);
@@ -144,8 +167,8 @@ mod tests {
     #[test]
     fn an_older_version_that_becomes_readable_later_replaces_nothing() {
         let mut orders = Orders::default();
-        orders.put(order("a", 1_000), UtcMs(9_000));
-        orders.put(order("a", 2_000), UtcMs(3_000));
+        orders.put(order("a", 1_000), UtcMs(9_000), Vec::new());
+        orders.put(order("a", 2_000), UtcMs(3_000), Vec::new());
         assert_eq!(seen(&mut orders, 10_000, 0), [("a".to_owned(), 2_000)]);
     }
 
@@ -153,7 +176,7 @@ mod tests {
     fn pages_follow_each_other_without_gap_or_repetition() {
         let mut orders = Orders::default();
         for n in 0..10 {
-            orders.put(order(&n.to_string(), 1_000 * (n / 3)), UtcMs(0));
+            orders.put(order(&n.to_string(), 1_000 * (n / 3)), UtcMs(0), Vec::new());
         }
         let (mut page, mut ids) = (None, Vec::new());
         loop {
@@ -168,7 +191,7 @@ mod tests {
     #[test]
     fn a_finished_order_is_forgotten_once_nobody_asks_for_it() {
         let mut orders = Orders::default();
-        orders.put(order("a", 0), UtcMs(0));
+        orders.put(order("a", 0), UtcMs(0), Vec::new());
         orders.finish(UtcMs(1_000), OrderId::new("a"), 5_000);
         orders.finish(UtcMs(6_000), OrderId::new("b"), 5_000);
         assert_eq!(seen(&mut orders, 6_000, 0).len(), 1);

@@ -176,6 +176,8 @@ pub struct Shop {
     /// Listings in the order of the catalogue's pages.
     pub(super) catalogue: BTreeMap<ListingId, usize>,
     pub(super) orders: Orders,
+    /// Places whose numbers were set by hand and not read since.
+    pub(super) edited: BTreeSet<usize>,
     pub(super) limits: Limits,
     pub(super) made: BTreeMap<Sort, u64>,
     pub(super) keys: HashMap<String, Vec<RowOutcome>>,
@@ -280,6 +282,7 @@ impl Shop {
             by_id: HashMap::new(),
             catalogue: BTreeMap::new(),
             orders: Orders::default(),
+            edited: BTreeSet::new(),
             made: BTreeMap::new(),
             keys: HashMap::new(),
             first_sent: HashMap::new(),
@@ -377,6 +380,7 @@ impl Shop {
     pub fn take_order(&mut self, now: Now, order: &str, wanted: &[Wanted<'_>]) {
         let (several, lags) = (self.locations.len() > 1, self.lags());
         let mut lines = Vec::with_capacity(wanted.len());
+        let moved = wanted.iter().map(|it| it.listing * self.locations.len() + it.location).collect();
         for Wanted { line, listing, location, units } in wanted {
             let shown = &mut self.listings[*listing];
             shown.numbers[*location].move_by(now.utc, -units, lags);
@@ -398,7 +402,7 @@ impl Shop {
             unknown_state: None,
         };
         let readable_at = self.readable_at(&order.id, now.utc);
-        self.orders.put(order, readable_at);
+        self.orders.put(order, readable_at, moved);
     }
 
     /// From when on a read of orders shows what happens to this order at `at`.
@@ -483,6 +487,7 @@ impl Shop {
         let Some(mut order) = found else { panic!("no order {id} at {}", self.id) };
         order.updated_at = second(now.utc);
         let lags = self.lags();
+        let mut moved = Vec::new();
         for line in &mut order.lines {
             let back = change(line);
             if back == Units::ZERO || !self.restocks_itself {
@@ -492,9 +497,10 @@ impl Shop {
             let listing = line.listing.as_ref().map_or(usize::MAX, |listing| self.by_id[listing]);
             let location = line.location.as_ref().map_or(0, |location| self.location_ix(location.as_str()));
             self.listings[listing].numbers[location].move_by(now.utc, back.get(), lags);
+            moved.push(listing * self.locations.len() + location);
         }
         let readable_at = self.readable_at(&id, now.utc);
-        self.orders.put(order, readable_at);
+        self.orders.put(order, readable_at, moved);
     }
 
     /// Staff set a number by hand, at the first location.
@@ -504,6 +510,7 @@ impl Shop {
     pub fn edit(&mut self, now: Now, sku: &str, shown: i64) {
         let (listing, lags) = (self.by_sku[sku], self.lags());
         self.listings[listing].numbers[0].set(now.utc, shown, lags);
+        self.edited.insert(listing * self.locations.len());
     }
 
     /// How many calls of a sort have come.
@@ -521,8 +528,19 @@ impl Shop {
         self.limits.have_room(at, &self.capabilities)
     }
 
-    /// When an order that is on its way next becomes readable; `None`: none is.
-    pub fn next_readable(&self) -> Option<UtcMs> {
-        self.orders.next_readable()
+    /// From when on a read of orders shows something that none has shown yet; `None`: nothing is on its way.
+    pub fn news_from(&self) -> Option<UtcMs> {
+        self.orders.news_from()
+    }
+
+    /// The places whose numbers differ from what reads have shown.
+    pub fn moved_places(&self) -> Vec<Place> {
+        let places: BTreeSet<usize> = self.orders.moved().chain(self.edited.iter().copied()).collect();
+        let locations = self.locations.len();
+        let place = |ix: usize| Place {
+            listing: self.listings[ix / locations].id.clone(),
+            location: ChannelLocation::new(&self.locations[ix % locations]),
+        };
+        places.into_iter().map(place).collect()
     }
 }
