@@ -205,10 +205,17 @@ impl Reader {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let conn = Connection::open_with_flags(path, flags).map_err(|e| LedgerError::unusable(path, &e))?;
         prepare_connection(&conn).map_err(|e| LedgerError::unusable(path, &e))?;
-        if check_version(&conn, path)? == 0 {
-            return Err(not_a_ledger(path));
+        match check_version(&conn, path)? {
+            0 => Err(not_a_ledger(path)),
+            SCHEMA_VERSION => Ok(Self::on(conn)),
+            older => Err(LedgerError::Unusable {
+                path: path.to_owned(),
+                detail: format!(
+                    "it is of schema version {older}, this program reads {SCHEMA_VERSION}: start stockd once, it brings it up \
+                     to date"
+                ),
+            }),
         }
-        Ok(Self::on(conn))
     }
 
     const fn on(conn: Connection) -> Self {
