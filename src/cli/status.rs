@@ -9,7 +9,9 @@ use super::{ConfigArg, Failure, Out, ask};
 use crate::{
     config::Secrets,
     domain::{ChannelSettings, Settings, Units, UtcMs},
-    ledger::{Brake, ChannelRow, DelayRow, ListingState, OpenWrites, Pause, Reader, Totals, writer_is_running},
+    ledger::{
+        Brake, ChannelRow, DelayRow, ListingState, OpenWrites, Pause, Reader, Totals, writer_is_running,
+    },
 };
 
 const DAY_MS: i64 = 86_400_000;
@@ -247,9 +249,10 @@ fn details(channel: &ChannelStatus) -> Result<(), Failure> {
     if let Some(delay) = &channel.delay {
         let seconds = |ms: i64| format!("{}.{} s", ms / 1_000, ms % 1_000 / 100);
         let known = format!("{}, at most {}", seconds(delay.known_p50_ms), seconds(delay.known_p99_ms));
-        let landed = delay.landed_p50_ms.zip(delay.landed_p99_ms).map(|(half, most)| {
-            format!("; a decrease takes {}, at most {}", seconds(half), seconds(most))
-        });
+        let landed = delay
+            .landed_p50_ms
+            .zip(delay.landed_p99_ms)
+            .map(|(half, most)| format!("; a decrease takes {}, at most {}", seconds(half), seconds(most)));
         Out.line(format!("{name}: a sale is known after {known}{}", landed.unwrap_or_default()))?;
     }
     if channel.writes.requests > 0 {

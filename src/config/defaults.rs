@@ -49,11 +49,7 @@ pub(super) struct Timing {
 /// second.
 pub(super) const fn timing(kind: ChannelKind) -> Timing {
     match kind {
-        ChannelKind::Shopify => {
-            Timing { orders_overlap: "2m", order_delay: "2m", settle: "10s" }
-        }
-        ChannelKind::Woocommerce => {
-            Timing { orders_overlap: "1m", order_delay: "1m", settle: "5s" }
-        }
+        ChannelKind::Shopify => Timing { orders_overlap: "2m", order_delay: "2m", settle: "10s" },
+        ChannelKind::Woocommerce => Timing { orders_overlap: "1m", order_delay: "1m", settle: "5s" },
     }
 }

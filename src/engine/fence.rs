@@ -71,8 +71,11 @@ impl Engine {
     /// Gives a fence up: its places go back to the queue.
     pub(super) fn drop_fence(&mut self, now: Now, at: usize) {
         let Some(fence) = self.channels[at].fence.take() else { return };
-        let paid =
-            [(Sort::Orders, fence.paid_orders), (Sort::Levels, fence.paid_levels), (Sort::Write, fence.paid_write)];
+        let paid = [
+            (Sort::Orders, fence.paid_orders),
+            (Sort::Levels, fence.paid_levels),
+            (Sort::Write, fence.paid_write),
+        ];
         for (sort, paid) in paid {
             self.channels[at].budget.refund(sort, paid);
         }

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use super::{
-    Cause, Engine, Level, Notice, Result, channel::Heard, poll::jittered, seen::content_hash,
-};
+use super::{Cause, Engine, Level, Notice, Result, channel::Heard, poll::jittered, seen::content_hash};
 use crate::{
     domain::{Cadence, LevelReading, ListingsPage, Now, OrderSnapshot, OrdersPage, Units, UtcMs},
     ledger::{Comparison, PlaceId, ScanEnd},

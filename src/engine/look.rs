@@ -3,7 +3,10 @@
 //! What one plausible order could sell out is looked at three times of four, the rest of the catalogue in between. A
 //! number that is what the ledger expects is known to be so without asking it.
 
-use std::{collections::{BTreeSet, HashMap}, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
 
 use super::{
     Command, Engine, Result,
@@ -433,4 +436,128 @@ impl Engine {
 /// What a look costs: a full batch.
 pub(super) fn price(channel: &Channel) -> f64 {
     channel.budget.cost(Sort::Levels, channel.settings.capabilities.read_batch)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{ChannelId, ChannelLocation, ListingId, UtcMs};
+
+    fn row(id: i64, expected: i64, group: &str) -> PlaceRow {
+        PlaceRow {
+            id: PlaceId(id),
+            listing: id,
+            channel: ChannelId::new("web"),
+            place: place(id),
+            channel_sku: String::new(),
+            group: group.to_owned(),
+            state: ListingState::Managed,
+            expected: Some(Units::of(expected)),
+            slack: Units::ZERO,
+            unplaced: Units::ZERO,
+            undecided: Units::ZERO,
+            observed: Some(Units::of(expected)),
+            observed_at: None,
+            landed_to: UtcMs(0),
+            version: 1,
+            request: None,
+            needs_read: false,
+            explained: false,
+        }
+    }
+
+    fn place(id: i64) -> Place {
+        Place { listing: ListingId::new(id.to_string()), location: ChannelLocation::only() }
+    }
+
+    fn turns(looks: &mut Looks, count: usize) -> Vec<Vec<Place>> {
+        (0..count).map(|_| looks.turn()).collect()
+    }
+
+    /// Places of two groups with numbers that come and go.
+    fn shuffled(state: &mut u64, changes: usize) -> Looks {
+        let mut looks = Looks::default();
+        for _ in 0..changes {
+            *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let roll = i64::try_from(*state >> 40).unwrap();
+            let group = if roll % 2 == 0 { "" } else { "parent" };
+            looks.seat(row(roll % 23, roll / 23 % 30 - 5, group), 3);
+            if roll % 5 == 0 {
+                looks.turn();
+            }
+        }
+        looks
+    }
+
+    #[test]
+    fn pages_stay_full_and_every_place_comes_up_in_its_turn() {
+        let mut state = 7;
+        for _ in 0..50 {
+            let mut looks = shuffled(&mut state, 300);
+            for ring in &looks.rings {
+                for page in &ring.pages {
+                    let open = ring.open.get(&page.group).map(|at| &ring.pages[*at].places);
+                    assert!(
+                        page.places.len() == 3 || open == Some(&page.places),
+                        "one page of a group has room"
+                    );
+                    assert!(page.places.iter().all(|id| looks.seats[id].group == page.group));
+                }
+            }
+            let all: BTreeSet<Place> = turns(&mut looks, 200).into_iter().flatten().collect();
+            assert_eq!(all, looks.ids.keys().cloned().collect());
+        }
+    }
+
+    #[test]
+    fn it_is_known_beforehand_when_a_place_is_looked_at() {
+        let mut state = 3;
+        for _ in 0..50 {
+            let mut looks = shuffled(&mut state, 200);
+            for skipped in 0..9 {
+                looks.pass(skipped);
+                let known: Vec<(Place, u64)> = looks
+                    .ids
+                    .keys()
+                    .map(|place| (place.clone(), looks.turns_until(place).unwrap()))
+                    .collect();
+                let (phase, pointers) = (looks.phase, [looks.rings[0].turn, looks.rings[1].turn]);
+                let seen = turns(&mut looks, 200);
+                for (place, turn) in known {
+                    let first = seen.iter().position(|page| page.contains(&place)).unwrap();
+                    assert_eq!(u64::try_from(first).unwrap(), turn);
+                }
+                looks.phase = phase;
+                (looks.rings[0].turn, looks.rings[1].turn) = (pointers[0], pointers[1]);
+                let mut passed = Looks { phase, ..Looks::default() };
+                std::mem::swap(&mut passed.rings, &mut looks.rings);
+                passed.pass(200);
+                assert_eq!(passed.phase, (phase + 200) % CYCLE);
+                std::mem::swap(&mut passed.rings, &mut looks.rings);
+                looks.phase = passed.phase;
+            }
+        }
+    }
+
+    #[test]
+    fn what_one_order_could_sell_out_has_three_turns_of_four() {
+        let mut looks = Looks::default();
+        (0..4).for_each(|id| looks.seat(row(id, LEAST_ORDER, ""), 2));
+        (4..8).for_each(|id| looks.seat(row(id, LEAST_ORDER + 1, ""), 2));
+        looks.seat(row(9, 0, ""), 2);
+        let seen = turns(&mut looks, 40).into_iter().flatten();
+        let mut counts = HashMap::new();
+        seen.for_each(|place| *counts.entry(place).or_insert(0) += 1);
+        assert_eq!((counts[&place(0)], counts[&place(5)], counts.get(&place(9))), (15, 5, None));
+    }
+
+    #[test]
+    fn the_number_of_places_is_bounded_and_those_at_risk_stay() {
+        let mut looks = Looks::default();
+        let most = i64::try_from(MOST_PLACES).unwrap();
+        (0..most + 50).for_each(|id| looks.seat(row(id, 500, ""), 100));
+        assert_eq!(looks.seats.len(), MOST_PLACES);
+        looks.seat(row(most + 100, 2, ""), 100);
+        assert_eq!((looks.seats.len(), looks.rings[0].len()), (MOST_PLACES, 1));
+    }
 }

@@ -391,7 +391,8 @@ mod tests {
 
     #[test]
     fn a_sort_with_a_limit_of_its_own_leaves_the_others_theirs() {
-        let own = OwnQuotas { orders: Some(Quota::Calls { per_second: 0.01, burst: 3 }), ..OwnQuotas::default() };
+        let own =
+            OwnQuotas { orders: Some(Quota::Calls { per_second: 0.01, burst: 3 }), ..OwnQuotas::default() };
         let mut budget = budget(Quota::Calls { per_second: 10.0, burst: 11 }, own, CALLS);
         let now = Duration::from_secs(10);
         let mut short = Short::default();
@@ -415,7 +416,10 @@ mod tests {
         assert!(taken < 2, "{taken} increases of 2.9 calls, 2 are kept");
         assert!(take(&mut budget, now, Sort::Write, 1.0).is_ok());
         let mut small = calls(1.0, 2);
-        assert!(small.take(now, &raise, &mut Short::default()).is_ok(), "a full bucket is enough for everything");
+        assert!(
+            small.take(now, &raise, &mut Short::default()).is_ok(),
+            "a full bucket is enough for everything"
+        );
     }
 
     #[test]

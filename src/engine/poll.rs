@@ -33,7 +33,8 @@ fn jittered_at(channel: &Channel, turn: u64, wait: Duration) -> Duration {
 /// What a read of orders costs, and what it leaves in a limit of its own: one more, for a fence.
 pub(super) fn price(channel: &Channel) -> Price {
     let cost = channel.budget.cost(Sort::Orders, 1);
-    let spares = channel.budget.has_own(Sort::Orders) && cost / channel.budget.per_second(Sort::Orders) < SLOW;
+    let spares =
+        channel.budget.has_own(Sort::Orders) && cost / channel.budget.per_second(Sort::Orders) < SLOW;
     let keep = if spares && channel.settings.orders == Cadence::Auto { Keep::Another } else { Keep::Nothing };
     Price { calls: vec![(Sort::Orders, cost)], keep }
 }

@@ -177,6 +177,32 @@ mod tests {
     }
 
     #[test]
+    fn sorts_go_by_risk() {
+        use Urgency::{AboveAvailable, Decrease, FromZero, Increase, Read, ShownWithoutStock};
+        let mut queue = Queue::default();
+        let sorts = [Increase, FromZero, Read, Decrease, AboveAvailable, ShownWithoutStock];
+        for (place, urgency) in (1..).zip(sorts) {
+            queue.put(Duration::ZERO, entry(place, urgency, 70 - place, ""));
+        }
+        let order: Vec<i64> =
+            (0..6).flat_map(|_| queue.take_batch(Duration::ZERO, 1, |_| true)).map(|place| place.0).collect();
+        assert_eq!(order, [6, 5, 4, 3, 2, 1]);
+    }
+
+    #[test]
+    fn a_small_gap_goes_before_larger_ones_once_it_is_older_by_as_much() {
+        let mut queue = Queue::default();
+        queue.put(Duration::ZERO, entry(1, Urgency::Decrease, 1, ""));
+        queue.put(Duration::from_secs(7), entry(2, Urgency::Decrease, 9, ""));
+        queue.put(Duration::from_secs(9), entry(3, Urgency::Decrease, 9, ""));
+        let order: Vec<i64> = (0..3)
+            .flat_map(|_| queue.take_batch(Duration::from_secs(10), 1, |_| true))
+            .map(|place| place.0)
+            .collect();
+        assert_eq!(order, [2, 1, 3]);
+    }
+
+    #[test]
     fn a_batch_holds_one_group_only() {
         let mut queue = Queue::default();
         queue.put(Duration::ZERO, entry(1, Urgency::Decrease, 9, "a"));

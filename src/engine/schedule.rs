@@ -75,7 +75,14 @@ impl Engine {
         Err(wake)
     }
 
-    fn start(&mut self, now: Now, at: usize, work: Work, price: &Price, out: &mut Vec<Command>) -> Result<()> {
+    fn start(
+        &mut self,
+        now: Now,
+        at: usize,
+        work: Work,
+        price: &Price,
+        out: &mut Vec<Command>,
+    ) -> Result<()> {
         let paid = price.total();
         match work {
             Work::Identify => self.send(now, at, Call::Identify, What::Identify, paid, out),

@@ -155,12 +155,7 @@ fn mode(check: &mut Check<'_>, at: &Path, text: Option<&str>) -> Mode {
     check.one_of(&at.key("mode"), text.unwrap_or(defaults::MODE), &modes).unwrap_or(Mode::Observe)
 }
 
-fn orders(
-    check: &mut Check<'_>,
-    at: &Path,
-    raw: Option<&RawOrders>,
-    connection: &Connection,
-) -> Cadence {
+fn orders(check: &mut Check<'_>, at: &Path, raw: Option<&RawOrders>, connection: &Connection) -> Cadence {
     let at = at.key("orders");
     let raw = raw.map(RawCadence::from).unwrap_or_default();
     let every = raw.every.as_deref().or(raw.cron.is_none().then_some(defaults::ORDERS_EVERY));
