@@ -9,7 +9,9 @@ use super::{ConfigArg, Failure, Out, ask};
 use crate::{
     config::Secrets,
     domain::{ChannelSettings, Settings, Units, UtcMs},
-    ledger::{Brake, ChannelRow, ListingState, OpenWrites, Pause, Reader, Totals, writer_is_running},
+    ledger::{
+        Brake, ChannelRow, DelayRow, ListingState, OpenWrites, Pause, Reader, Totals, writer_is_running,
+    },
 };
 
 const DAY_MS: i64 = 86_400_000;
@@ -54,6 +56,8 @@ struct ChannelStatus {
     orders_read_to: Option<UtcMs>,
     orders: i64,
     last_order_at: Option<UtcMs>,
+    /// How late sales become known and pushes land, once enough have been measured.
+    delay: Option<DelayRow>,
     writes: OpenWrites,
     brake: Option<Brake>,
     pauses: Vec<Pause>,
@@ -128,6 +132,7 @@ fn channel_status(
         orders_read_to: reader.cursor(channel.id.as_str())?,
         orders,
         last_order_at,
+        delay: reader.delay(&channel.id)?,
         writes: reader.open_writes(&channel.id)?,
         brake: brakes.iter().find(|brake| brake.channel == channel.id).cloned(),
         pauses: pauses.iter().filter(|pause| pause.channel == channel.id).cloned().collect(),
@@ -240,6 +245,15 @@ fn details(channel: &ChannelStatus) -> Result<(), Failure> {
     let name = &channel.name;
     for left in channel.listings.iter().filter(|l| l.state != ListingState::Managed) {
         Out.line(format!("{name}: {} {}: {}", left.count, left.state.name(), left.reason))?;
+    }
+    if let Some(delay) = &channel.delay {
+        let seconds = |ms: i64| format!("{}.{} s", ms / 1_000, ms % 1_000 / 100);
+        let known = format!("{}, at most {}", seconds(delay.known_p50_ms), seconds(delay.known_p99_ms));
+        let landed = delay
+            .landed_p50_ms
+            .zip(delay.landed_p99_ms)
+            .map(|(half, most)| format!("; a decrease takes {}, at most {}", seconds(half), seconds(most)));
+        Out.line(format!("{name}: a sale is known after {known}{}", landed.unwrap_or_default()))?;
     }
     if channel.writes.requests > 0 {
         let open = counted(channel.writes.requests, "request", "requests");

@@ -5,6 +5,7 @@
 
 mod applying;
 mod audit;
+mod delays;
 mod error;
 mod expectation;
 mod listings;
@@ -21,20 +22,25 @@ mod tests;
 mod verify;
 
 use std::{
+    cell::Cell,
+    collections::BTreeSet,
     fs::{File, OpenOptions, TryLockError},
     ops::Deref,
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use rusqlite::{
-    Connection, OpenFlags, StatementStatus, TransactionBehavior,
+    CachedStatement, Connection, OpenFlags, StatementStatus, TransactionBehavior,
     config::DbConfig,
+    hooks::Action,
     trace::{TraceEvent, TraceEventCodes},
     types::ToSql,
 };
 
 pub use audit::OrderTotals;
+pub use delays::DelayRow;
 pub use error::LedgerError;
 pub use expectation::{Compared, Comparison, DueShadow, Span};
 pub use listings::{ListingState, ScanEnd};
@@ -59,6 +65,8 @@ type Result<T, E = LedgerError> = std::result::Result<T, E>;
 #[derive(Debug)]
 pub struct Reader {
     conn: Connection,
+    /// A transaction is to start with the next statement.
+    wanted: Cell<bool>,
 }
 
 /// What a statement has cost since it was prepared.
@@ -72,10 +80,20 @@ pub struct StatementCost {
     pub full_scan_steps: i32,
 }
 
+/// Rows that have been changed, for those who keep what they say in memory.
+#[derive(Debug, Default)]
+pub struct Touched {
+    /// Places.
+    pub places: BTreeSet<PlaceId>,
+    /// Whether a shadow was made, changed or ended.
+    pub shadows: bool,
+}
+
 /// The one writer. Also reads, inside and outside its transactions.
 #[derive(Debug)]
 pub struct Ledger {
     reader: Reader,
+    touched: Arc<Mutex<Touched>>,
     path: PathBuf,
     _lock: File,
 }
@@ -106,7 +124,13 @@ impl Ledger {
         }
         conn.pragma_update(None, "synchronous", "FULL")?;
         migrate(&mut conn, path)?;
-        Ok(Self { reader: Reader { conn }, path: path.to_owned(), _lock: lock })
+        let touched = watch_changes(&mut conn)?;
+        Ok(Self { reader: Reader::on(conn), touched, path: path.to_owned(), _lock: lock })
+    }
+
+    /// What has been changed since this was asked last, rolled back or not.
+    pub fn take_touched(&self) -> Touched {
+        std::mem::take(&mut *self.touched.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Opens a ledger that nobody needs once the program is gone: nothing waits for the disk, and a crash of the machine
@@ -150,12 +174,21 @@ impl Ledger {
         Ok(self.conn.execute_batch("BEGIN IMMEDIATE")?)
     }
 
+    /// Has a transaction start with the next statement, which fails where [`Ledger::begin`] would: without one,
+    /// [`Ledger::commit`] has nothing to do and costs nothing.
+    pub fn begin_when_needed(&self) {
+        self.wanted.set(true);
+    }
+
     /// Ends the transaction; when this returns, what it wrote is on disk.
     ///
     /// # Errors
     /// [`LedgerError::Sqlite`], for instance on a full disk (fault P2): roll back.
     pub fn commit(&self) -> Result<()> {
-        Ok(self.conn.execute_batch("COMMIT")?)
+        if !self.wanted.take() {
+            self.conn.execute_batch("COMMIT")?;
+        }
+        Ok(())
     }
 
     /// Undoes the transaction, if one is open.
@@ -163,6 +196,7 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError::Sqlite`].
     pub fn rollback(&self) -> Result<()> {
+        self.wanted.set(false);
         if !self.conn.is_autocommit() {
             self.conn.execute_batch("ROLLBACK")?;
         }
@@ -182,10 +216,30 @@ impl Reader {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let conn = Connection::open_with_flags(path, flags).map_err(|e| LedgerError::unusable(path, &e))?;
         prepare_connection(&conn).map_err(|e| LedgerError::unusable(path, &e))?;
-        if check_version(&conn, path)? == 0 {
-            return Err(not_a_ledger(path));
+        match check_version(&conn, path)? {
+            0 => Err(not_a_ledger(path)),
+            SCHEMA_VERSION => Ok(Self::on(conn)),
+            older => Err(LedgerError::Unusable {
+                path: path.to_owned(),
+                detail: format!(
+                    "it is of schema version {older}, this program reads {SCHEMA_VERSION}: start stockd once, it brings it up \
+                     to date"
+                ),
+            }),
         }
-        Ok(Self { conn })
+    }
+
+    const fn on(conn: Connection) -> Self {
+        Self { conn, wanted: Cell::new(false) }
+    }
+
+    /// A statement, in the transaction that waits for one.
+    fn prepare(&self, sql: &str) -> Result<CachedStatement<'_>> {
+        if self.wanted.get() {
+            self.conn.execute_batch("BEGIN IMMEDIATE")?;
+            self.wanted.set(false);
+        }
+        Ok(self.conn.prepare_cached(sql)?)
     }
 
     /// A number that changes whenever another connection has committed; costs no disk access worth naming.
@@ -197,7 +251,7 @@ impl Reader {
     }
 
     fn run(&self, sql: &str, params: &[&dyn ToSql]) -> Result<usize> {
-        Ok(self.conn.prepare_cached(sql)?.execute(params)?)
+        Ok(self.prepare(sql)?.execute(params)?)
     }
 
     fn one<T>(
@@ -206,7 +260,7 @@ impl Reader {
         params: impl rusqlite::Params,
         map: impl FnOnce(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<T> {
-        Ok(self.conn.prepare_cached(sql)?.query_row(params, map)?)
+        Ok(self.prepare(sql)?.query_row(params, map)?)
     }
 
     fn maybe<T>(
@@ -216,7 +270,7 @@ impl Reader {
         map: impl FnOnce(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Option<T>> {
         use rusqlite::OptionalExtension;
-        Ok(self.conn.prepare_cached(sql)?.query_row(params, map).optional()?)
+        Ok(self.prepare(sql)?.query_row(params, map).optional()?)
     }
 
     fn all<T>(
@@ -225,7 +279,7 @@ impl Reader {
         params: impl rusqlite::Params,
         map: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Vec<T>> {
-        let mut statement = self.conn.prepare_cached(sql)?;
+        let mut statement = self.prepare(sql)?;
         let rows = statement.query_map(params, map)?;
         Ok(rows.collect::<rusqlite::Result<Vec<T>>>()?)
     }
@@ -278,6 +332,21 @@ fn prepare_connection(conn: &Connection) -> rusqlite::Result<()> {
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     conn.pragma_update(None, "foreign_keys", true)?;
     conn.pragma_update(None, "cache_size", -16_384)
+}
+
+/// Notes what is changed by whatever statement.
+fn watch_changes(conn: &mut Connection) -> Result<Arc<Mutex<Touched>>> {
+    let touched: Arc<Mutex<Touched>> = Arc::default();
+    let noted = Arc::clone(&touched);
+    conn.update_hook(Some(move |_: Action, _: &str, table: &str, row: i64| {
+        let mut touched = noted.lock().unwrap_or_else(PoisonError::into_inner);
+        match table {
+            "listing_stock" => drop(touched.places.insert(PlaceId(row))),
+            "shadow" => touched.shadows = true,
+            _ => {}
+        }
+    }))?;
+    Ok(touched)
 }
 
 fn check_version(conn: &Connection, path: &Path) -> Result<i64> {

@@ -4,9 +4,9 @@ use std::{fs, os::unix::fs::PermissionsExt};
 
 use rusqlite::Connection;
 
-use super::{Book, count};
+use super::{Book, count, sku};
 use crate::{
-    domain::{CountBasis::OnHand, Operation, UtcMs},
+    domain::{CountBasis::OnHand, Operation, Units, UtcMs},
     ledger::{Ledger, LedgerError, Mailbox, Reader, SCHEMA_VERSION, writer_is_running},
 };
 
@@ -58,8 +58,20 @@ fn a_newer_schema_is_refused_for_writing_and_for_reading() {
     conn.pragma_update(None, "user_version", SCHEMA_VERSION + 1).unwrap();
     drop(conn);
     let message = Ledger::open(&path).unwrap_err().to_string();
-    assert!(message.contains("schema version 2") && message.contains("newer stockd"), "{message}");
-    assert!(matches!(Reader::open(&path), Err(LedgerError::TooNew { found: 2, .. })));
+    let newer = format!("schema version {}", SCHEMA_VERSION + 1);
+    assert!(message.contains(&newer) && message.contains("newer stockd"), "{message}");
+    assert!(matches!(Reader::open(&path), Err(LedgerError::TooNew { found, .. }) if found > SCHEMA_VERSION));
+}
+
+#[test]
+fn a_ledger_of_an_older_program_is_read_once_the_daemon_has_brought_it_up_to_date() {
+    let Book { ledger, folder, .. } = Book::new();
+    drop(ledger);
+    let path = folder.path().join("ledger.db");
+    let conn = Connection::open(&path).unwrap();
+    conn.pragma_update(None, "user_version", SCHEMA_VERSION - 1).unwrap();
+    let message = Reader::open(&path).unwrap_err().to_string();
+    assert!(message.contains("start stockd once"), "{message}");
 }
 
 #[test]
@@ -72,6 +84,19 @@ fn a_new_file_gets_the_whole_schema_and_an_old_one_keeps_its_content() {
     assert_eq!(ledger.one("PRAGMA user_version", [], |r| r.get::<_, i64>(0)).unwrap(), SCHEMA_VERSION);
     drop(ledger);
     assert_eq!(id(&Ledger::open(&folder.path().join("ledger.db")).unwrap()), first);
+}
+
+#[test]
+fn a_ledger_of_the_first_schema_is_brought_up_to_date_and_keeps_its_content() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ledger.db");
+    let conn = Connection::open(&path).unwrap();
+    conn.execute_batch(include_str!("../schema/001.sql")).unwrap();
+    conn.execute_batch("INSERT INTO stock VALUES ('MUG', 'main', 5, 1); PRAGMA user_version = 1;").unwrap();
+    drop(conn);
+    let ledger = Ledger::open(&path).unwrap();
+    assert_eq!(ledger.available(&sku("MUG")).unwrap(), Units::of(4));
+    assert_eq!(ledger.one("PRAGMA user_version", [], |r| r.get::<_, i64>(0)).unwrap(), SCHEMA_VERSION);
 }
 
 #[test]
