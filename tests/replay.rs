@@ -41,7 +41,7 @@ fn played(history: &History) -> Outcome {
 
 #[test]
 fn the_last_unit_sold_on_two_channels_within_a_poll_is_pooled() {
-    let sales = "2020-01-06T10:00:05Z,1,1,MUG,1,sale,web\n2020-01-06T10:00:06Z,2,1,MUG,1,sale,outlet\n";
+    let sales = "2020-01-06T10:00:05Z,1,1,MUG,1,sale,web\n2020-01-06T10:00:05Z,2,1,MUG,1,sale,outlet\n";
     let outcome = played(&history(sales, "MUG,1\n"));
     for figures in [&outcome.engine, outcome.ideal.as_ref().unwrap(), &outcome.baseline["interval:15m"]] {
         assert_eq!((figures.oversold_lines, figures.oversold_units.pooled.get()), (1, 1));

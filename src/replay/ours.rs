@@ -60,6 +60,7 @@ impl Ours {
         let court = Court::with_policies(&shops, &stock, &allowed, parts, policy)?;
         let mut world = World::starting_at(start, engine, shops);
         world.court = Some(court);
+        world.passing = true;
         Ok(Self { world, start, skus: history.skus.clone(), _folder: folder })
     }
 

@@ -28,12 +28,14 @@ pub use trace::tell_on_request;
 
 use crate::{
     domain::{Answer, Call, CallError, ChannelId, Now, Operation, Reply, Settings, UtcMs},
-    engine::{CallId, Command, Engine, Event},
+    engine::{CallId, Command, Engine, Event, News},
     ledger::{Ledger, LedgerError},
 };
 
 /// One way of every request, unless the world has dice.
 pub const LATENCY: Duration = Duration::from_millis(40);
+/// Shorter times are not worth passing over.
+const WORTH_PASSING: Duration = Duration::from_secs(1);
 /// The shell's pause after a ledger error.
 const LEDGER_PAUSE: Duration = Duration::from_millis(500);
 /// When a world begins, unless it is told otherwise.
@@ -133,6 +135,8 @@ pub struct World {
     pub may_fail: bool,
     /// Rounds of the engine so far.
     pub rounds: u64,
+    /// Whether reads that would find nothing are passed over rather than made.
+    pub passing: bool,
     /// The engine's looks since somebody took them, if somebody wants them.
     pub looks: Option<Vec<Look>>,
 }
@@ -161,6 +165,7 @@ impl World {
             failed_rounds: 0,
             may_fail: false,
             rounds: 0,
+            passing: false,
             looks: None,
         }
     }
@@ -224,7 +229,9 @@ impl World {
     /// [`Fault`].
     pub fn run_until(&mut self, until: Duration) -> Result<(), Fault> {
         loop {
-            let next = self.flights.keys().next().map_or(self.wake, |(at, _)| (*at).min(self.wake));
+            let flight = self.flights.keys().next().map_or(Duration::MAX, |(at, _)| *at);
+            self.pass_over(flight.min(until));
+            let next = flight.min(self.wake);
             if next > until {
                 self.set(until);
                 return Ok(());
@@ -233,6 +240,30 @@ impl World {
             let events = self.due_events();
             self.round(&events)?;
             self.tell_room();
+        }
+    }
+
+    /// Nothing happens before `until` but reads that find nothing.
+    fn pass_over(&mut self, until: Duration) {
+        let now = self.now.mono;
+        // What is due now comes first.
+        if !self.passing || self.wake <= now || self.wake >= until || until < now + WORTH_PASSING {
+            return;
+        }
+        let start = self.start;
+        let mono = |at: UtcMs| Duration::from_millis(at.since(start).max(0).unsigned_abs());
+        let news = self.shops.iter().map(|shop| News {
+            channel: shop.id.clone(),
+            orders_from: shop.news_from().map(mono),
+            places: shop.moved_places(),
+        });
+        let (news, told): (Vec<_>, _) = (news.collect(), self.told());
+        let passed = self.engine_mut().pass_over(told, until, &news);
+        for (at, shop) in self.shops.iter_mut().enumerate() {
+            shop.passed(passed.polls[at], passed.looks[at]);
+        }
+        if let Some(wake) = passed.wake.filter(|wake| *wake > now) {
+            self.wake = wake;
         }
     }
 

@@ -528,6 +528,12 @@ impl Shop {
         self.limits.have_room(at, &self.capabilities)
     }
 
+    /// Reads that nobody made, since they would have found nothing.
+    pub(super) fn passed(&mut self, polls: u64, looks: u64) {
+        *self.made.entry(Sort::Orders).or_default() += polls;
+        *self.made.entry(Sort::Levels).or_default() += looks;
+    }
+
     /// From when on a read of orders shows something that none has shown yet; `None`: nothing is on its way.
     pub fn news_from(&self) -> Option<UtcMs> {
         self.orders.news_from()
