@@ -281,16 +281,12 @@ fn cell(value: Option<&Value>) -> String {
 
 /// One value of the shape of these, each number of it what `figure` makes of theirs.
 fn merged(values: &[&Value], figure: fn(&[f64]) -> f64) -> Value {
-    match values.first() {
-        Some(Value::Object(first)) => {
-            let of = |key: &String| values.iter().filter_map(|value| value.get(key)).collect::<Vec<_>>();
-            first.keys().map(|key| (key.clone(), merged(&of(key), figure))).collect::<Map<_, _>>().into()
-        }
-        _ => {
-            let numbers: Vec<f64> = values.iter().filter_map(|value| value.as_f64()).collect();
-            if numbers.is_empty() { Value::Null } else { figure(&numbers).into() }
-        }
+    if let Some(Value::Object(first)) = values.first() {
+        let of = |key: &String| values.iter().filter_map(|value| value.get(key)).collect::<Vec<_>>();
+        return first.keys().map(|key| (key.clone(), merged(&of(key), figure))).collect::<Map<_, _>>().into();
     }
+    let numbers: Vec<f64> = values.iter().filter_map(|value| value.as_f64()).collect();
+    if numbers.is_empty() { Value::Null } else { figure(&numbers).into() }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "at most a thousand dealings")]

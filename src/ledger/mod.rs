@@ -133,14 +133,18 @@ impl Ledger {
         std::mem::take(&mut *self.touched.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Opens a ledger that nobody needs once the program is gone: nothing waits for the disk, and a crash of the machine
-    /// may leave it damaged.
+    /// Opens a ledger that nobody needs once the program is gone: nothing waits for the disk, nobody else can
+    /// read it, and a crash may leave it damaged.
     ///
     /// # Errors
     /// As [`Ledger::open`].
     pub fn open_disposable(path: &Path) -> Result<Self> {
         let ledger = Self::open(path)?;
-        ledger.conn.pragma_update(None, "synchronous", "OFF")?;
+        let conn = &ledger.conn;
+        conn.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+        conn.query_row("PRAGMA journal_mode = MEMORY", [], |row| row.get::<_, String>(0))?;
+        conn.pragma_update(None, "synchronous", "OFF")?;
+        conn.pragma_update(None, "cache_size", -65_536)?;
         Ok(ledger)
     }
 

@@ -45,10 +45,8 @@ impl Script {
     /// Deals a history to the channels of a scenario.
     pub fn new(history: &History, scenario: &Scenario, dealing: Dealing) -> Self {
         let salt = dealing.number;
-        let spread = |id: &str, at: UtcMs| match history.to_the_minute {
-            true => at.plus_ms((hash_of(&format!("{salt}/at/{id}")) % MINUTE_MS).cast_signed()),
-            false => at,
-        };
+        let within = |id: &str| (hash_of(&format!("{salt}/at/{id}")) % MINUTE_MS).cast_signed();
+        let spread = |id: &str, at: UtcMs| if history.to_the_minute { at.plus_ms(within(id)) } else { at };
         let sold_at = |line: usize| {
             let order = &history.orders[history.lines[line].order];
             spread(&order.id, order.at)

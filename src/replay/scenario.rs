@@ -9,13 +9,16 @@ use crate::{
         Cadence, Capabilities, ChannelId, ChannelKind, ChannelSettings, Costs, LocationId, Mode, OwnQuotas,
         Percent, Policies, Policy, Quota, Settings, Sku, Units, WriteMode, settings::BrakeSettings,
     },
-    street::{Allowances, Shop, Tail, capabilities},
+    street::{Allowances, LATENCY, Shop, Tail, capabilities},
 };
 
 const SHIPPED: [(&str, &str); 2] = [
     ("storefronts", include_str!("../../config/scenarios/storefronts.toml")),
     ("marketplaces", include_str!("../../config/scenarios/marketplaces.toml")),
 ];
+
+/// Lines of a large order: the decreases that follow it wait for each other.
+const LARGE_ORDER: usize = 700;
 
 /// Why there is no such scenario.
 #[derive(Debug, thiserror::Error)]
@@ -233,13 +236,21 @@ impl Channel {
             Cadence::Every(every) => ms(*every),
             Cadence::Auto | Cadence::Cron(_) => 0,
         };
+        // Where one row goes per call, a large order takes many.
+        let calls = if caps.write_mode.is_sale_safe() { 1.0 } else { 3.0 };
+        let least_call_ms = 4_000.0 * LATENCY.as_secs_f64();
+        let write_ms = match caps.own_quotas.write.unwrap_or(caps.quota) {
+            Quota::Calls { per_second, .. } => calls * least_call_ms.max(1_000.0 / per_second),
+            Quota::Points { .. } => calls * least_call_ms,
+        };
+        let batches = i64::try_from(LARGE_ORDER.div_ceil(caps.write_batch)).unwrap_or(0);
         // Twice as long as it takes where nothing else is to do, a jitter of a tenth, and never less than ten seconds.
         let poll_ms = wanted_ms.max(2 * whole(least_ms)).max(10_000) * 11 / 10;
         let plain = Allowances::of_poll(poll_ms);
         Allowances {
             // A burst of orders takes several pages, and what waits for a free slot waits for a few calls.
             read_ms: plain.read_ms + 2_000,
-            slack_ms: plain.slack_ms + caps.landing_ms + 5_000,
+            slack_ms: plain.slack_ms + caps.landing_ms + 5_000 + batches * whole(write_ms),
             ..plain
         }
     }

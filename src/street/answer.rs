@@ -112,7 +112,9 @@ impl Shop {
             Call::Levels(places) => {
                 let mut levels: Vec<_> = places.iter().filter_map(|place| self.level(now, place)).collect();
                 levels.retain(|_| !self.chance(self.moods.unread_rows));
-                levels.iter().for_each(|level| self.number_read(level));
+                for level in &levels {
+                    self.number_read(level);
+                }
                 Reply::Levels(levels)
             }
         }
