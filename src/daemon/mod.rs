@@ -17,6 +17,7 @@ use crate::{
     channels::{Client, Connection},
     domain::{ChannelId, Settings},
     engine::Engine,
+    kill_points::{Point, pass},
     ledger::{Depth, Ledger},
 };
 use engine_thread::{Clock, Input};
@@ -45,7 +46,9 @@ pub fn run(
     let clock = Clock::start();
     let ledger = Ledger::open(&settings.ledger)?;
     refuse_a_damaged(&ledger)?;
+    pass(Point::StartOpened);
     let engine = Engine::new(ledger, settings, clock.now())?;
+    pass(Point::StartLoaded);
     tracing::info!(event = "daemon.started", version = env!("CARGO_PKG_VERSION"), "stockd is running");
 
     let (input, inputs) = mpsc::sync_channel(1_024);

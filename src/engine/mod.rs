@@ -25,7 +25,8 @@ use queue::{Entry, Path, Urgency};
 use seen::SeenOrders;
 
 use crate::{
-    domain::{ChannelId, Mode, Now, Operation, Settings, Sku, Units, UtcMs, WriteMode},
+    domain::{Call, ChannelId, Mode, Now, Operation, Settings, Sku, Units, UtcMs, WriteMode},
+    kill_points::{Point, pass},
     ledger::{Ledger, LedgerError, Pause, PlaceId},
 };
 
@@ -160,6 +161,7 @@ impl Engine {
     }
 
     fn round_and_commit(&mut self, now: Now, events: &[Event]) -> Result<Step> {
+        pass(Point::RoundBegin);
         self.ledger.begin()?;
         let mut step = Step { commands: Vec::new(), wake: Some(now.mono + LONGEST_SLEEP) };
         for event in events {
@@ -178,6 +180,9 @@ impl Engine {
             step.wake = step.wake.into_iter().chain(wake).min();
         }
         self.ledger.commit()?;
+        if step.commands.iter().any(|command| matches!(command.call, Call::Write { .. })) {
+            pass(Point::WritePrepared);
+        }
         Ok(step)
     }
 
@@ -195,7 +200,9 @@ impl Engine {
     fn checkpoint(&mut self, now: Now) -> Result<()> {
         let day = now.utc.0.div_euclid(86_400_000);
         if day != self.checked_day {
+            pass(Point::CheckpointBefore);
             self.ledger.checkpoint(now.utc)?;
+            pass(Point::CheckpointAfter);
             self.checked_day = day;
         }
         Ok(())
@@ -317,7 +324,9 @@ impl Engine {
                 return Ok(());
             }
             for (id, operation) in waiting {
+                pass(Point::RequestBefore);
                 self.take_request(now, id, operation)?;
+                pass(Point::RequestAfter);
             }
         }
     }

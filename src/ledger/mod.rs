@@ -47,6 +47,8 @@ pub use places::{ComponentStock, PlaceId, PlaceRow};
 pub use read::*;
 pub use verify::{Check, Depth, Invariant, Problem, VerifyReport};
 
+use crate::kill_points::{Point, pass};
+
 /// The schema this program writes.
 pub const SCHEMA_VERSION: i64 = 2;
 const SCHEMA: [&str; 2] = [include_str!("schema/001.sql"), include_str!("schema/002.sql")];
@@ -144,7 +146,10 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError::Sqlite`], for instance on a full disk (fault P2): roll back.
     pub fn commit(&self) -> Result<()> {
-        Ok(self.conn.execute_batch("COMMIT")?)
+        pass(Point::CommitBefore);
+        self.conn.execute_batch("COMMIT")?;
+        pass(Point::CommitAfter);
+        Ok(())
     }
 
     /// Undoes the transaction, if one is open.
