@@ -183,3 +183,15 @@ fn p1_killed_around_every_commit_and_every_send_nothing_is_lost_or_doubled() {
         look["totals"],
     ));
 }
+
+#[test]
+fn p1_a_lowering_write_that_never_left_is_not_repeated_where_more_is_gone_by_then() {
+    let street = Street::open();
+    street.daemon_at_work().kill();
+    let mut daemon = street.daemon_with(&[("STOCKD_KILL_AT", "write.prepared:1")]);
+    street.order("site", &[("SKU-0001", 2)]);
+    daemon.end();
+    street.order("site", &[("SKU-0001", 3)]);
+    let _daemon = street.daemon();
+    street.converges();
+}

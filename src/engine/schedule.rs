@@ -5,7 +5,7 @@ use std::{collections::HashSet, time::Duration};
 
 use super::{
     CallId, Command, Engine, Result,
-    channel::{Channel, Fence, FenceStage, InFlight, OrdersJob, ScanJob, What},
+    channel::{Channel, Fence, FenceStage, InFlight, OrdersJob, ScanJob, Unsettled, What},
     pace::Sort,
     queue::{Entry, Path},
 };
@@ -239,7 +239,9 @@ fn next_work(channel: &Channel, now: Now, ready: bool) -> Option<Work> {
             && (channel.scan.is_some() || due(channel.next_scan)))
         .then_some(Work::Scan);
     }
-    if let Some(which) = channel.unsettled.iter().position(|u| !u.busy && u.due <= now.mono) {
+    // A repeat is a write: it rests on what all channels have sold.
+    let may_settle = |u: &Unsettled| !u.busy && u.due <= now.mono && (ready || !channel.repeats(now, u));
+    if let Some(which) = channel.unsettled.iter().position(may_settle) {
         return Some(Work::Settle(which));
     }
     let free = fence.is_none() && !channel.orders_in_flight;

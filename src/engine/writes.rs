@@ -251,13 +251,11 @@ impl Engine {
         Ok(())
     }
 
-    /// Whether repeating a request would raise a number above what it should show by now.
+    /// Whether repeating a request would write a number above what it should be by now. Its key may never have arrived,
+    /// and then the repeat is the first that does.
     fn repeat_shows_too_much(&self, at: usize, request: &OpenRequest) -> Result<bool> {
         let channel = &self.channels[at].settings;
         for (row, place) in request.rows.iter().zip(&request.places) {
-            if row.change_from.is_some_and(|from| row.value <= from) {
-                continue;
-            }
             let plan = plan::plan(&self.ledger, &self.settings, channel, &self.pauses, *place)?;
             if plan.and_then(|plan| plan.target()).is_some_and(|target| row.value > target) {
                 return Ok(true);
