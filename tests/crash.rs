@@ -14,6 +14,7 @@ mod street;
 use std::{
     collections::BTreeMap,
     io::Write as _,
+    os::unix::process::ExitStatusExt as _,
     thread::sleep,
     time::{Duration, Instant},
 };
@@ -76,7 +77,15 @@ impl Siege {
     fn receive(&mut self, sku: &str) {
         let units = self.dice.random_range(3..=9);
         self.street.act(&json!({"do": "receive", "sku": sku, "quantity": units}));
-        self.street.stockd(&["stock", "adjust", sku, &units.to_string(), "--receipt", "--reason", "delivery"]);
+        self.street.stockd(&[
+            "stock",
+            "adjust",
+            sku,
+            &units.to_string(),
+            "--receipt",
+            "--reason",
+            "delivery",
+        ]);
     }
 
     /// One life, to the point where it ends.
@@ -102,14 +111,14 @@ impl Siege {
         let when = format!("{}:{}:{delay}", point.name(), self.dice.random_range(1..=most));
         let mut daemon = self.start(&[("STOCKD_KILL_AT", &when)]);
         let begun = Instant::now();
-        while !daemon.has_ended() && begun.elapsed() < LONGEST_LIFE {
+        while daemon.ended().is_none() && begun.elapsed() < LONGEST_LIFE {
             if matches!(point, Point::RequestBefore | Point::RequestAfter) {
                 self.receive("SKU-0001");
             }
             self.something_happens();
             sleep(Duration::from_millis(self.dice.random_range(20..120)));
         }
-        let met = if daemon.has_ended() { point.name() } else { "out of the blue" };
+        let met = if daemon.ended().is_some() { point.name() } else { "out of the blue" };
         self.end(daemon, met);
     }
 
@@ -120,9 +129,8 @@ impl Siege {
     }
 
     fn end(&mut self, mut daemon: Process, how: &'static str) {
-        if daemon.has_ended() {
-            use std::os::unix::process::ExitStatusExt as _;
-            assert_eq!(daemon.end().signal(), Some(9), "{how}: it ended by itself");
+        if let Some(status) = daemon.ended() {
+            assert_eq!(status.signal(), Some(9), "{how}: it ended by itself");
         }
         daemon.kill();
         self.street.act(&json!({"do": "excuse", "excused": true}));
@@ -179,7 +187,12 @@ fn p1_killed_around_every_commit_and_every_send_nothing_is_lost_or_doubled() {
         begun.elapsed(),
         siege.lives,
         siege.kills,
-        look["shops"].as_array().unwrap().iter().map(|it| it["orders"].as_array().unwrap().len()).sum::<usize>(),
+        look["shops"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|it| it["orders"].as_array().unwrap().len())
+            .sum::<usize>(),
         look["totals"],
     ));
 }

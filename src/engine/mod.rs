@@ -6,6 +6,7 @@
 
 mod answers;
 mod brake;
+mod catch_up;
 mod channel;
 mod event;
 mod fence;
@@ -224,11 +225,13 @@ impl Engine {
             channel.forget(now, &under_way);
         }
         self.ledger.begin()?;
-        let loaded = (0..self.channels.len()).try_for_each(|at| {
-            self.load_brake(at)?;
-            self.load_unsettled(now, at)?;
-            self.count_managed(at)?;
-            self.mark_channel(now, at)
+        let loaded = self.load_catch_up(now).and_then(|()| {
+            (0..self.channels.len()).try_for_each(|at| {
+                self.load_brake(at)?;
+                self.load_unsettled(now, at)?;
+                self.count_managed(at)?;
+                self.mark_channel(now, at)
+            })
         });
         match loaded.and_then(|()| self.ledger.commit()) {
             Ok(()) => {

@@ -45,16 +45,16 @@ impl Process {
         self.end()
     }
 
-    /// Whether it has ended.
-    pub(crate) fn has_ended(&mut self) -> bool {
-        self.0.try_wait().unwrap().is_some()
+    /// How it ended, if it has.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.0.try_wait().unwrap()
     }
 
     /// How it ended, once it has.
     pub(crate) fn end(&mut self) -> ExitStatus {
         let started = Instant::now();
         loop {
-            if let Some(status) = self.0.try_wait().unwrap() {
+            if let Some(status) = self.ended() {
                 return status;
             }
             assert!(started.elapsed() < PATIENCE, "a process does not end");
