@@ -56,17 +56,26 @@ fn p12_a_ledger_that_only_went_on_is_level_with_its_record() {
 fn p12_an_older_file_is_noticed_remembered_and_gives_no_number_of_a_request_again() {
     let book = Book::new();
     book.count("MUG", 5, OnHand, 1);
+    let place = book.scan("web", &[("1", "MUG", 7)], 1)[0];
     let copy = copy_of(&book);
     book.count("MUG", 4, OnHand, 2);
+    let sent = book.prepare(&[place], 3);
     let (book, ledger) = put_back(book, copy);
     assert!(matches!(ledger.found(), Standing::Behind { .. }), "{:?}", ledger.found());
     let restored = ledger.restored().unwrap().unwrap();
-    assert!(restored.detail.contains("1 movements") && restored.detail.contains("come to 2"), "{restored:?}");
+    assert!(restored.detail.contains("come to 2 and 1"), "{restored:?}");
     assert!(ledger.verify(crate::ledger::Depth::Whole).unwrap().is_clean());
     drop(ledger);
     let ledger = Ledger::open(&book.settings.ledger).unwrap();
     assert_eq!(*ledger.found(), Standing::Level, "its record is that of the older one now");
     assert_eq!(ledger.restored().unwrap(), Some(restored), "but it is not forgotten");
+    assert_eq!(ledger.last_request().unwrap(), sent.id);
+    assert_eq!(ledger.place(place).unwrap().unwrap().expected, None, "what it shows has to be read");
+    let book = Book { ledger, ..book };
+    book.read(place, 4, 4);
+    book.count("MUG", 3, OnHand, 5);
+    let next = book.prepare(&[place], 6);
+    assert!(next.id > sent.id && next.key != sent.key, "{next:?} after {sent:?}");
 }
 
 #[test]
