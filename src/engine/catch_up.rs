@@ -1,5 +1,6 @@
-//! After an older ledger has been put back (fault P12): sales may be missing from it, so nothing is raised on any
-//! channel before the numbers of each have been read again, and after them its orders of the whole history.
+//! After an older ledger has been put back (CORRECTNESS.md rule 17, fault P12): sales may be missing from it, so nothing
+//! is raised on any channel before the numbers of each have been read again, and after them its orders of the whole
+//! history.
 
 use std::time::Duration;
 
