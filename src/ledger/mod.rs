@@ -116,7 +116,10 @@ impl Ledger {
         conn.pragma_update(None, "synchronous", "FULL")?;
         migrate(&mut conn, path)?;
         let reader = Reader { conn };
-        let found = reader.standing(path)?;
+        let found = reader.standing(path).map_err(|error| match error {
+            LedgerError::Sqlite(error) => LedgerError::unusable(path, &error),
+            other => other,
+        })?;
         let head = head::Head::open(path)?;
         let ledger = Self { reader, path: path.to_owned(), head, found, _lock: lock };
         ledger.take_up_head()?;
