@@ -57,8 +57,9 @@ pub(super) struct Channel {
     pub(super) deep_turned: bool,
     /// How long a read of orders takes, in the mean.
     pub(super) round_trip: Duration,
-    /// How far orders have been read, as the ledger says; `None` inside: not yet; outside: it has to be asked.
-    pub(super) cursor: Option<Option<UtcMs>>,
+    /// How far orders have been read; counts once the ledger has been asked.
+    pub(super) cursor: Option<UtcMs>,
+    pub(super) cursor_known: bool,
     pub(super) looks: Looks,
     pub(super) delays: Delays,
     /// Since when a decrease has been wanted that a sale explains.
@@ -224,6 +225,7 @@ impl Channel {
             deep_turned: false,
             round_trip: Duration::ZERO,
             cursor: None,
+            cursor_known: false,
             looks: Looks::default(),
             delays: Delays::default(),
             wanted: HashMap::new(),

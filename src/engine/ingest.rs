@@ -36,7 +36,7 @@ impl Engine {
             && self.cursor(at)?.is_none_or(|had| latest > had)
         {
             self.ledger.move_cursor(id.as_str(), latest)?;
-            self.channels[at].cursor = Some(Some(latest));
+            self.channels[at].cursor = Some(latest);
         }
         self.channels[at].poll_ended(heard.now, &job);
         if job.deep && std::mem::take(&mut self.blind_shadows) {
@@ -48,10 +48,12 @@ impl Engine {
 
     /// How far a channel's orders have been read. The ledger is asked once.
     pub(super) fn cursor(&mut self, at: usize) -> Result<Option<UtcMs>> {
-        if self.channels[at].cursor.is_none() {
-            self.channels[at].cursor = Some(self.ledger.cursor(self.channels[at].settings.id.as_str())?);
+        let channel = &mut self.channels[at];
+        if !channel.cursor_known {
+            channel.cursor = self.ledger.cursor(channel.settings.id.as_str())?;
+            channel.cursor_known = true;
         }
-        Ok(self.channels[at].cursor.flatten())
+        Ok(channel.cursor)
     }
 
     /// A page of the sweep over older orders; it moves no cursor.
