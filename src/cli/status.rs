@@ -10,8 +10,8 @@ use crate::{
     config::Secrets,
     domain::{ChannelSettings, Settings, Units, UtcMs},
     ledger::{
-        Brake, ChannelRow, LedgerError, ListingState, OpenWrites, Pause, Reader, Restored, Standing, Totals,
-        writer_is_running,
+        Brake, ChannelRow, DelayRow, LedgerError, ListingState, OpenWrites, Pause, Reader, Restored,
+        Standing, Totals, writer_is_running,
     },
 };
 
@@ -59,6 +59,8 @@ struct ChannelStatus {
     orders_read_to: Option<UtcMs>,
     orders: i64,
     last_order_at: Option<UtcMs>,
+    /// How late sales become known and pushes land, once enough have been measured.
+    delay: Option<DelayRow>,
     writes: OpenWrites,
     brake: Option<Brake>,
     pauses: Vec<Pause>,
@@ -135,6 +137,7 @@ fn channel_status(
         orders_read_to: reader.cursor(channel.id.as_str())?,
         orders,
         last_order_at,
+        delay: reader.delay(&channel.id)?,
         writes: reader.open_writes(&channel.id)?,
         brake: brakes.iter().find(|brake| brake.channel == channel.id).cloned(),
         pauses: pauses.iter().filter(|pause| pause.channel == channel.id).cloned().collect(),
@@ -271,6 +274,15 @@ fn details(channel: &ChannelStatus) -> Result<(), Failure> {
     let name = &channel.name;
     for left in channel.listings.iter().filter(|l| l.state != ListingState::Managed) {
         Out.line(format!("{name}: {} {}: {}", left.count, left.state.name(), left.reason))?;
+    }
+    if let Some(delay) = &channel.delay {
+        let seconds = |ms: i64| format!("{}.{} s", ms / 1_000, ms % 1_000 / 100);
+        let known = format!("{}, at most {}", seconds(delay.known_p50_ms), seconds(delay.known_p99_ms));
+        let landed = delay
+            .landed_p50_ms
+            .zip(delay.landed_p99_ms)
+            .map(|(half, most)| format!("; a decrease takes {}, at most {}", seconds(half), seconds(most)));
+        Out.line(format!("{name}: a sale is known after {known}{}", landed.unwrap_or_default()))?;
     }
     if channel.writes.requests > 0 {
         let open = counted(channel.writes.requests, "request", "requests");

@@ -81,7 +81,7 @@ pub(super) struct RawCommon {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, expecting = "a table such as { every = \"20s\" }")]
+#[serde(deny_unknown_fields, expecting = "a table such as { every = \"auto\" } or { every = \"20s\" }")]
 pub(super) struct RawOrders {
     pub(super) every: Option<String>,
     pub(super) cron: Option<String>,

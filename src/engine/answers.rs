@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::{
     CallId, Engine, Level, Notice, Result,
-    channel::{Channel, Heard, InFlight, What},
+    channel::{Heard, InFlight, What},
+    poll::jittered,
 };
 use crate::{
     domain::{Answer, CallError, Identity, Meter, Now, Reply},
@@ -25,7 +26,14 @@ impl Engine {
         match flight.what {
             What::Poll | What::Sweep => channel.orders_in_flight = false,
             What::Scan => channel.scan_in_flight = false,
+            What::Look => {
+                channel.looks.in_flight = false;
+                channel.looks.took = now.mono.saturating_sub(flight.sent);
+            }
             _ => {}
+        }
+        if matches!(flight.what, What::Poll) {
+            channel.answered_in(now.mono.saturating_sub(flight.sent));
         }
         channel.budget.told(now.mono, flight.sort, flight.places, flight.paid, &answer.meter);
         let heard = heard(now, &flight, took, &answer.meter, channel.settings.capabilities.time_step_ms);
@@ -53,6 +61,7 @@ impl Engine {
             (What::Poll, Reply::Orders(page)) => self.polled(heard, at, page),
             (What::Sweep, Reply::Orders(page)) => self.swept(heard, at, page),
             (What::Scan, Reply::Listings(page)) => self.scanned(heard, at, page),
+            (What::Look, Reply::Levels(levels)) => self.looked(heard, at, levels),
             (What::FenceLevels, Reply::Levels(levels)) => self.fence_levels(heard, at, levels),
             (What::SettleLevels { request }, Reply::Levels(levels)) => {
                 self.settle_by_levels(heard, at, request, levels)
@@ -60,7 +69,7 @@ impl Engine {
             (What::Write { request, repeat: _ }, Reply::Written(outcomes)) => {
                 self.written(heard, at, request, outcomes)
             }
-            (What::Forgotten, Reply::Orders(page)) => self.take_orders(heard.now, at, page).map(|_| ()),
+            (What::Forgotten, Reply::Orders(page)) => self.take_orders(heard, at, page, false).map(|_| ()),
             (What::Forgotten, _) => Ok(()),
             (what, _) => {
                 let error =
@@ -96,7 +105,7 @@ impl Engine {
             What::FenceLevels => self.drop_fence(now, at),
             What::SettleLevels { request } => self.postpone_settling(now, at, request),
             What::Write { request, repeat } => self.write_failed(heard, at, request, repeat, error)?,
-            What::Identify | What::Forgotten => {}
+            What::Identify | What::Look | What::Forgotten => {}
         }
         Ok(())
     }
@@ -151,15 +160,6 @@ impl Engine {
         );
         self.incident(now, "channel.wrong_account", &id, None, &detail)
     }
-}
-
-/// A wait that differs between channels and turns, the same in every run.
-pub(super) fn jittered(channel: &Channel, wait: Duration) -> Duration {
-    use std::hash::{DefaultHasher, Hash, Hasher};
-    let mut hasher = DefaultHasher::new();
-    (channel.settings.id.as_str(), channel.polls, channel.failures).hash(&mut hasher);
-    let percent = u32::try_from(hasher.finish() % 11).unwrap_or(0);
-    wait * (95 + percent) / 100
 }
 
 /// Between which instants of the channel's clock the call was carried out.

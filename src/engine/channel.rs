@@ -7,6 +7,8 @@ use std::{
 
 use super::{
     catch_up::ReadAgain,
+    delay::Delays,
+    look::Looks,
     pace::{Budget, Sort},
     queue::Queue,
 };
@@ -48,9 +50,26 @@ pub(super) struct Channel {
     /// Set when the channel must not be used: the account is not the one pinned.
     pub(super) barred: bool,
     pub(super) polls: u64,
+    /// How many pages the last read of orders had, and how long it took.
+    pub(super) poll_pages: u32,
+    pub(super) poll_took: Duration,
+    /// When the last read of orders over the whole overlap was begun, and whether it had to turn a page.
+    pub(super) deep_read: Option<Duration>,
+    pub(super) deep_turned: bool,
+    /// How long a read of orders takes, in the mean.
+    pub(super) round_trip: Duration,
+    /// How far orders have been read; counts once the ledger has been asked.
+    pub(super) cursor: Option<UtcMs>,
+    pub(super) cursor_known: bool,
+    pub(super) looks: Looks,
+    pub(super) delays: Delays,
+    /// Since when a decrease has been wanted that a sale explains.
+    pub(super) wanted: HashMap<PlaceId, Duration>,
+    /// When this channel wants to be looked after again; `None`: when a call is answered.
+    pub(super) wake: Option<Duration>,
     /// Whether its orders have been read to the end since the start.
     pub(super) polled: bool,
-    /// When the last read of orders that came to its end was begun.
+    /// When the last read of orders over the whole overlap that came to its end was begun.
     pub(super) orders_read: Option<Duration>,
     pub(super) scanned: bool,
     pub(super) poll: Option<OrdersJob>,
@@ -80,11 +99,14 @@ pub(super) struct OrdersJob {
     pub(super) page: Option<PageToken>,
     pub(super) tokens: HashSet<PageToken>,
     pub(super) latest: Option<UtcMs>,
+    /// Whether it reaches back over the whole overlap.
+    pub(super) deep: bool,
+    pub(super) pages: u32,
 }
 
 impl OrdersJob {
     pub(super) fn new(begun: Duration, since: UtcMs) -> Self {
-        Self { begun, since, page: None, tokens: HashSet::new(), latest: None }
+        Self { begun, since, page: None, tokens: HashSet::new(), latest: None, deep: true, pages: 0 }
     }
 }
 
@@ -156,6 +178,7 @@ pub(super) enum What {
     Sweep,
     Scan,
     FenceLevels,
+    Look,
     SettleLevels {
         request: i64,
     },
@@ -201,6 +224,17 @@ impl Channel {
             identified: false,
             barred: false,
             polls: 0,
+            poll_pages: 1,
+            poll_took: Duration::ZERO,
+            deep_read: None,
+            deep_turned: false,
+            round_trip: Duration::ZERO,
+            cursor: None,
+            cursor_known: false,
+            looks: Looks::default(),
+            delays: Delays::default(),
+            wanted: HashMap::new(),
+            wake: None,
             polled: false,
             orders_read: None,
             scanned: false,
@@ -223,13 +257,14 @@ impl Channel {
 
     /// Forgets what the ledger knows better. The channel's limit, what it asked for and what it has been sent are not
     /// among it; `under_way` is what was paid for the calls that it has yet to answer.
-    pub(super) fn forget(&mut self, now: Now, under_way: &[f64]) {
+    pub(super) fn forget(&mut self, now: Now, under_way: &[(Sort, f64)]) {
         let old = std::mem::replace(self, Self::new(self.settings.clone(), now));
         self.budget = old.budget;
-        self.budget.count_under_way(under_way.iter().sum());
+        self.budget.count_under_way(under_way);
         self.in_flight = under_way.len();
         (self.backoff_until, self.failures) = (old.backoff_until, old.failures);
         (self.landed, self.looked, self.refused) = (old.landed, old.looked, old.refused);
+        (self.round_trip, self.delays, self.looks) = (old.round_trip, old.delays, old.looks.forgotten());
         self.next_sweep = self.settings.sweep.wait_from(now.utc.datetime()).map(|wait| now.mono + wait);
     }
 

@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Cause, Engine, Level, Notice, Result, answers::jittered, channel::Heard, seen::content_hash};
+use super::{Cause, Engine, Level, Notice, Result, channel::Heard, poll::jittered, seen::content_hash};
 use crate::{
-    domain::{
-        Cadence, LevelReading, ListingsPage, Now, OrderSnapshot, OrdersPage, Units, UtcMs, settings::POLITE,
-    },
+    domain::{Cadence, LevelReading, ListingsPage, Now, OrderSnapshot, OrdersPage, Units, UtcMs},
     ledger::{Comparison, PlaceId, ScanEnd},
 };
 
@@ -19,7 +17,9 @@ impl Engine {
     /// A page of the regular order poll. The cursor moves after the last one only.
     pub(super) fn polled(&mut self, heard: Heard, at: usize, page: &OrdersPage) -> Result<()> {
         let Some(mut job) = self.channels[at].poll.take() else { return Ok(()) };
-        job.latest = job.latest.max(self.take_orders(heard.now, at, page)?);
+        let measured = self.channels[at].polled;
+        job.latest = job.latest.max(self.take_orders(heard, at, page, measured)?);
+        job.pages += 1;
         if let Some(next) = &page.next {
             if job.tokens.insert(next.clone()) {
                 job.page = Some(next.clone());
@@ -33,23 +33,33 @@ impl Engine {
         }
         let id = self.channels[at].settings.id.clone();
         if let Some(latest) = job.latest.map(|latest| latest.min(heard.span.to))
-            && self.ledger.cursor(id.as_str())?.is_none_or(|had| latest > had)
+            && self.cursor(at)?.is_none_or(|had| latest > had)
         {
             self.ledger.move_cursor(id.as_str(), latest)?;
+            self.channels[at].cursor = Some(latest);
         }
-        let channel = &mut self.channels[at];
-        channel.polled = true;
-        channel.orders_read = Some(job.begun);
-        channel.polls += 1;
-        channel.next_poll = heard.now.mono + wait(&channel.settings.orders, channel, heard.now);
+        self.channels[at].poll_ended(heard.now, &job);
+        if job.deep && std::mem::take(&mut self.blind_shadows) {
+            self.next_lapse = None;
+        }
         self.fence_orders_read(at);
-        Ok(())
+        self.consider_looks(at)
+    }
+
+    /// How far a channel's orders have been read. The ledger is asked once.
+    pub(super) fn cursor(&mut self, at: usize) -> Result<Option<UtcMs>> {
+        let channel = &mut self.channels[at];
+        if !channel.cursor_known {
+            channel.cursor = self.ledger.cursor(channel.settings.id.as_str())?;
+            channel.cursor_known = true;
+        }
+        Ok(channel.cursor)
     }
 
     /// A page of the sweep over older orders; it moves no cursor.
     pub(super) fn swept(&mut self, heard: Heard, at: usize, page: &OrdersPage) -> Result<()> {
         let Some(mut job) = self.channels[at].sweep.take() else { return Ok(()) };
-        self.take_orders(heard.now, at, page)?;
+        self.take_orders(heard, at, page, false)?;
         let mut complete = false;
         let again = page.next.as_ref().map(|next| (next.clone(), job.tokens.insert(next.clone())));
         match again {
@@ -83,28 +93,44 @@ impl Engine {
             .push(Notice::new(Level::Error, "channel.repeated_page", detail).on(&channel.settings.id));
     }
 
-    /// Brings the ledger to what a page says. Gives the latest change on it.
-    pub(super) fn take_orders(&mut self, now: Now, at: usize, page: &OrdersPage) -> Result<Option<UtcMs>> {
+    /// Brings the ledger to what a page says. Gives the latest change on it. `measured`: how late an order is first read
+    /// tells how long sales take to become known.
+    pub(super) fn take_orders(
+        &mut self,
+        heard: Heard,
+        at: usize,
+        page: &OrdersPage,
+        measured: bool,
+    ) -> Result<Option<UtcMs>> {
         for problem in &page.rejected {
             let id = self.channels[at].settings.id.clone();
             self.notices.push(Notice::new(Level::Warn, "order.rejected", problem).on(&id));
         }
+        let step = self.channels[at].settings.capabilities.time_step_ms.max(1);
+        let date = heard.span.to.plus_ms(1 - step);
         for order in &page.orders {
-            self.ingest(now, at, order)?;
+            if self.ingest(heard.now, at, order)? {
+                self.learn_sizes(at, order);
+                if measured {
+                    self.measure_known(at, date, order);
+                }
+            }
         }
+        self.record_delays(heard.now, at)?;
         Ok(page.orders.iter().map(|order| order.updated_at).max())
     }
 
-    fn ingest(&mut self, now: Now, at: usize, order: &OrderSnapshot) -> Result<()> {
+    /// Gives whether the order was never seen before.
+    fn ingest(&mut self, now: Now, at: usize, order: &OrderSnapshot) -> Result<bool> {
         let content = content_hash(order);
         if self.seen.has(at, order, content) {
-            return Ok(());
+            return Ok(false);
         }
         let settings = &self.channels[at].settings;
         let done = self.ledger.ingest_order(now.utc, &self.settings, settings, order, content)?;
         self.seen.put(at, order, content);
         if !done.fresh {
-            return Ok(());
+            return Ok(false);
         }
         let id = settings.id.clone();
         let mut touched = Vec::new();
@@ -129,7 +155,7 @@ impl Engine {
                     .push(notice.on(&id).sku(sku.as_str()).order(&order.number).count(-available.get()));
             }
         }
-        Ok(())
+        Ok(done.first_seen)
     }
 
     fn report_order(
@@ -193,7 +219,10 @@ impl Engine {
             self.brake_limit(at),
         )?;
         self.channels[at].scanned = true;
-        let next = wait(&self.channels[at].settings.scan, &self.channels[at], now);
+        let next = match &self.channels[at].settings.scan {
+            Cadence::Every(every) => jittered(&self.channels[at], *every),
+            other => other.wait_from(now.utc.datetime()).unwrap_or(Duration::from_hours(24)),
+        };
         self.channels[at].next_scan = Some(now.mono + next);
         self.report_scan(now, at, &end)?;
         if let Some(problem) = &end.partial {
@@ -259,14 +288,5 @@ impl Engine {
             self.mark_on(heard.now, at, place, Cause::Other)?;
         }
         Ok(Some((place, true)))
-    }
-}
-
-/// How long to wait for the next turn of a cadence.
-fn wait(cadence: &Cadence, channel: &super::Channel, now: Now) -> Duration {
-    match cadence {
-        Cadence::Every(every) => jittered(channel, *every),
-        Cadence::Auto => jittered(channel, POLITE),
-        Cadence::Cron(_) => cadence.wait_from(now.utc.datetime()).unwrap_or(Duration::from_hours(24)),
     }
 }

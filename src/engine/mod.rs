@@ -8,11 +8,15 @@ mod answers;
 mod brake;
 mod catch_up;
 mod channel;
+mod delay;
 mod event;
 mod fence;
 mod ingest;
+mod look;
 mod pace;
+mod pass;
 pub mod plan;
+mod poll;
 mod queue;
 mod schedule;
 mod seen;
@@ -22,6 +26,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use channel::{Channel, InFlight, What};
 pub use event::{CallId, Command, Event, Level, Notice, Step};
+pub use pass::{News, Passed};
 use queue::{Entry, Path, Urgency};
 use seen::SeenOrders;
 
@@ -53,6 +58,10 @@ pub struct Engine {
     started: Now,
     /// The day, counted from 1970, whose checkpoint has been looked after.
     checked_day: i64,
+    /// When the next shadow lapses, by the steady time; `None`: the ledger has to be asked.
+    next_lapse: Option<UtcMs>,
+    /// Shadows are due on a channel whose orders have not been read since.
+    blind_shadows: bool,
 }
 
 /// Why a place is looked at again.
@@ -64,8 +73,10 @@ enum Cause {
     Other,
 }
 
-/// The longest sleep: shadows lapse by the wall clock.
-const LONGEST_SLEEP: Duration = Duration::from_secs(1);
+/// The longest sleep: a day ends by the wall clock.
+const LONGEST_SLEEP: Duration = Duration::from_mins(1);
+/// No shadow lapses before this.
+const NEVER: UtcMs = UtcMs(i64::MAX);
 
 impl Engine {
     /// Builds the engine on a ledger. Requests that an earlier run left prepared are unknown from here on.
@@ -88,6 +99,8 @@ impl Engine {
             stopping: false,
             started: now,
             checked_day: 0,
+            next_lapse: None,
+            blind_shadows: false,
         };
         engine.load(now)?;
         Ok(engine)
@@ -163,7 +176,7 @@ impl Engine {
 
     fn round_and_commit(&mut self, now: Now, events: &[Event]) -> Result<Step> {
         pass(Point::RoundBegin);
-        self.ledger.begin()?;
+        self.ledger.begin_when_needed();
         let mut step = Step { commands: Vec::new(), wake: Some(now.mono + LONGEST_SLEEP) };
         for event in events {
             match event {
@@ -174,12 +187,15 @@ impl Engine {
         }
         self.lapse_shadows(now)?;
         self.checkpoint(now)?;
+        self.follow_changes(now)?;
         for at in 0..self.channels.len() {
             self.wake_later(now, at)?;
             self.watch_brake(now, at)?;
             let wake = self.pump(now, at, &mut step.commands)?;
+            self.channels[at].wake = wake;
             step.wake = step.wake.into_iter().chain(wake).min();
         }
+        step.wake = step.wake.into_iter().chain(self.lapse_timer(now)).min();
         self.ledger.commit()?;
         if step.commands.iter().any(|command| matches!(command.call, Call::Write { .. })) {
             pass(Point::WritePrepared);
@@ -215,19 +231,21 @@ impl Engine {
         self.loaded = false;
         self.seen = SeenOrders::default();
         self.checked_day = 0;
+        self.next_lapse = None;
         self.pauses = self.ledger.pauses()?;
         for flight in self.calls.values_mut().filter(|flight| !matches!(flight.what, What::Write { .. })) {
             flight.what = What::Forgotten;
         }
         for (at, channel) in self.channels.iter_mut().enumerate() {
-            let under_way: Vec<f64> =
-                self.calls.values().filter(|flight| flight.channel == at).map(|flight| flight.paid).collect();
+            let calls = self.calls.values().filter(|flight| flight.channel == at);
+            let under_way: Vec<_> = calls.map(|flight| (flight.sort, flight.paid)).collect();
             channel.forget(now, &under_way);
         }
         self.ledger.begin()?;
         let loaded = self.load_catch_up(now).and_then(|()| {
             (0..self.channels.len()).try_for_each(|at| {
                 self.load_brake(at)?;
+                self.load_delays(at)?;
                 self.load_unsettled(now, at)?;
                 self.count_managed(at)?;
                 self.mark_channel(now, at)
@@ -255,7 +273,7 @@ impl Engine {
             .iter()
             .find(|(state, _)| *state == crate::ledger::ListingState::Managed)
             .map_or(0, |(_, count)| *count);
-        Ok(())
+        self.load_looks(at)
     }
 
     /// Looks at every managed place of a channel again; work in proportion to its catalogue.
@@ -288,6 +306,7 @@ impl Engine {
             plan::plan(&self.ledger, &self.settings, &channel.settings, &self.pauses, place)?
         else {
             channel.queue.remove(place);
+            channel.wanted.remove(&place);
             return Ok(());
         };
         let entry = plan.is_due().then(|| entry(&plan, channel.settings.capabilities.write_mode)).flatten();
@@ -306,6 +325,7 @@ impl Engine {
         }
         let Some(entry) = entry else {
             channel.queue.remove(place);
+            channel.wanted.remove(&place);
             if plan.row.explained {
                 self.ledger.explain(place, false)?;
             }
@@ -315,6 +335,9 @@ impl Engine {
             channel.queue.remove(place);
             channel.later.insert((until, place));
             return Ok(());
+        }
+        if entry.urgency.lowers() && plan.is_explained() {
+            channel.wanted.entry(place).or_insert(now.mono);
         }
         channel.queue.put(now.mono, Entry { explained: plan.is_explained(), ..entry });
         Ok(())
@@ -378,12 +401,18 @@ impl Engine {
     /// Ends shadows that no order explains though every order that could has been read. While a channel's orders can't
     /// be read its shadows stay.
     fn lapse_shadows(&mut self, now: Now) -> Result<()> {
-        for shadow in self.ledger.due_shadows(self.steady(now))? {
+        let steady = self.steady(now);
+        if self.next_lapse.is_some_and(|lapse| steady < lapse) {
+            return Ok(());
+        }
+        self.next_lapse = Some(self.ledger.next_lapse(steady)?.unwrap_or(NEVER));
+        for shadow in self.ledger.due_shadows(steady)? {
             let Some(row) = self.ledger.place(shadow.place)? else { continue };
             let blind = self.index_of(&row.channel).is_some_and(|at| {
                 self.channels[at].orders_read.is_none_or(|read| self.steady_at(read) < shadow.lapses_at)
             });
             if blind {
+                self.blind_shadows = true;
                 continue;
             }
             self.ledger.end_shadow(&shadow)?;
@@ -396,6 +425,22 @@ impl Engine {
             self.mark_skus(now, &skus, Cause::Other)?;
         }
         Ok(())
+    }
+
+    /// Brings what is kept in memory of the ledger's rows to what the round has made of them.
+    fn follow_changes(&mut self, now: Now) -> Result<()> {
+        let touched = self.ledger.take_touched();
+        if touched.shadows {
+            self.next_lapse = Some(self.ledger.next_lapse(self.steady(now))?.unwrap_or(NEVER));
+        }
+        self.follow_places(&touched.places)
+    }
+
+    /// When the next shadow lapses, on the clock of `now.mono`.
+    fn lapse_timer(&self, now: Now) -> Option<Duration> {
+        let lapse = self.next_lapse.filter(|lapse| *lapse != NEVER)?;
+        let left = u64::try_from(lapse.0.saturating_sub(self.steady(now).0)).unwrap_or(0);
+        Some(now.mono + Duration::from_millis(left.max(1)))
     }
 
     /// Notes something for a person in the ledger and in the log.
@@ -420,8 +465,10 @@ impl Engine {
 fn entry(plan: &plan::Plan, mode: WriteMode) -> Option<Entry> {
     let (target, expected) = (plan.target()?, plan.row.expected?);
     let gap = (target - expected).get();
+    let available = plan.inputs.calculation.available;
     let urgency = match gap {
-        ..0 if plan.inputs.calculation.available <= Units::ZERO => Urgency::ShownWithoutStock,
+        ..0 if available <= Units::ZERO => Urgency::ShownWithoutStock,
+        ..0 if expected > available => Urgency::AboveAvailable,
         ..0 => Urgency::Decrease,
         0 => Urgency::Read,
         1.. if expected <= Units::ZERO => Urgency::FromZero,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{
     Cause, Command, Engine, Level, Notice, Result,
     channel::{Channel, Heard, Shown, Unsettled, What},
+    pace::Sort,
     plan,
     queue::Path,
 };
@@ -37,7 +38,7 @@ impl Engine {
             }
         }
         if pushes.is_empty() {
-            self.channels[at].budget.refund(price);
+            self.channels[at].budget.refund(Sort::Write, price);
             return Ok(None);
         }
         self.ledger.prepare(now.utc, &self.channels[at].settings.id, &pushes).map(Some)
@@ -91,6 +92,9 @@ impl Engine {
         match outcome {
             RowOutcome::Applied => {
                 channel.refused.remove(&place);
+                if let Some(since) = channel.wanted.remove(&place) {
+                    channel.delays.has_landed(heard.now.mono.saturating_sub(since));
+                }
                 self.ledger.settle_applied(request.id, place, heard.now.utc, heard.span, exact)?;
                 let detail = format!("{} shows {}", row.place.listing, row.value);
                 self.notices.push(notice(Level::Debug, "push.applied", detail).count(row.value.get()));
@@ -235,7 +239,7 @@ impl Engine {
         if shows_too_much {
             // Better not to know for a while than to offer what is known to be gone.
             (unsettled.by_read, unsettled.due) = (true, now.mono + settle);
-            channel.budget.refund(price);
+            channel.budget.refund(Sort::Write, price);
             return Ok(());
         }
         unsettled.busy = true;

@@ -56,6 +56,14 @@ struct LastKnown {
 }
 
 impl Reader {
+    /// When the first shadow lapses that is not due yet at `at`.
+    ///
+    /// # Errors
+    /// [`super::LedgerError::Sqlite`].
+    pub fn next_lapse(&self, at: UtcMs) -> Result<Option<UtcMs>> {
+        self.one("SELECT min(lapses_at) FROM shadow WHERE lapses_at > ?1", [at], |row| row.get(0))
+    }
+
     /// Shadows that no order has explained within the channel's longest order delay.
     ///
     /// # Errors

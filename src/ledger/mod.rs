@@ -5,6 +5,7 @@
 
 mod applying;
 mod audit;
+mod delays;
 mod error;
 mod expectation;
 mod head;
@@ -23,20 +24,25 @@ mod tests;
 mod verify;
 
 use std::{
+    cell::Cell,
+    collections::BTreeSet,
     fs::{File, OpenOptions, TryLockError},
     ops::Deref,
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use rusqlite::{
-    Connection, OpenFlags, StatementStatus, TransactionBehavior,
+    CachedStatement, Connection, OpenFlags, StatementStatus, TransactionBehavior,
     config::DbConfig,
+    hooks::Action,
     trace::{TraceEvent, TraceEventCodes},
     types::ToSql,
 };
 
 pub use audit::OrderTotals;
+pub use delays::DelayRow;
 pub use error::LedgerError;
 pub use expectation::{Compared, Comparison, DueShadow, Span};
 pub use head::Standing;
@@ -65,6 +71,8 @@ type Result<T, E = LedgerError> = std::result::Result<T, E>;
 #[derive(Debug)]
 pub struct Reader {
     conn: Connection,
+    /// A transaction is to start with the next statement.
+    wanted: Cell<bool>,
 }
 
 /// What a statement has cost since it was prepared.
@@ -78,10 +86,20 @@ pub struct StatementCost {
     pub full_scan_steps: i32,
 }
 
+/// Rows that have been changed, for those who keep what they say in memory.
+#[derive(Debug, Default)]
+pub struct Touched {
+    /// Places.
+    pub places: BTreeSet<PlaceId>,
+    /// Whether a shadow was made, changed or ended.
+    pub shadows: bool,
+}
+
 /// The one writer. Also reads, inside and outside its transactions.
 #[derive(Debug)]
 pub struct Ledger {
     reader: Reader,
+    touched: Arc<Mutex<Touched>>,
     path: PathBuf,
     head: head::Head,
     found: Standing,
@@ -115,15 +133,21 @@ impl Ledger {
         }
         conn.pragma_update(None, "synchronous", "FULL")?;
         migrate(&mut conn, path)?;
-        let reader = Reader { conn };
+        let touched = watch_changes(&mut conn)?;
+        let reader = Reader::on(conn);
         let found = reader.standing(path).map_err(|error| match error {
             LedgerError::Sqlite(error) => LedgerError::unusable(path, &error),
             other => other,
         })?;
         let head = head::Head::open(path)?;
-        let ledger = Self { reader, path: path.to_owned(), head, found, _lock: lock };
+        let ledger = Self { reader, touched, path: path.to_owned(), head, found, _lock: lock };
         ledger.take_up_head()?;
         Ok(ledger)
+    }
+
+    /// What has been changed since this was asked last, rolled back or not.
+    pub fn take_touched(&self) -> Touched {
+        std::mem::take(&mut *self.touched.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The file.
@@ -156,11 +180,20 @@ impl Ledger {
         Ok(self.conn.execute_batch("BEGIN IMMEDIATE")?)
     }
 
+    /// Has a transaction start with the next statement, which fails where [`Ledger::begin`] would: without one,
+    /// [`Ledger::commit`] has nothing to do and costs nothing.
+    pub fn begin_when_needed(&self) {
+        self.wanted.set(true);
+    }
+
     /// Ends the transaction; when this returns, what it wrote is on disk, and so is how far the ledger has come.
     ///
     /// # Errors
     /// [`LedgerError::Sqlite`], for instance on a full disk (fault P2): roll back.
     pub fn commit(&self) -> Result<()> {
+        if self.wanted.take() {
+            return Ok(());
+        }
         pass(Point::CommitBefore);
         self.conn.execute_batch("COMMIT")?;
         pass(Point::CommitAfter);
@@ -172,6 +205,7 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError::Sqlite`].
     pub fn rollback(&self) -> Result<()> {
+        self.wanted.set(false);
         if !self.conn.is_autocommit() {
             self.conn.execute_batch("ROLLBACK")?;
         }
@@ -193,7 +227,7 @@ impl Reader {
         prepare_connection(&conn).map_err(|e| LedgerError::unusable(path, &e))?;
         match check_version(&conn, path)? {
             0 => Err(not_a_ledger(path)),
-            SCHEMA_VERSION => Ok(Self { conn }),
+            SCHEMA_VERSION => Ok(Self::on(conn)),
             older => Err(LedgerError::Unusable {
                 path: path.to_owned(),
                 detail: format!(
@@ -202,6 +236,19 @@ impl Reader {
                 ),
             }),
         }
+    }
+
+    const fn on(conn: Connection) -> Self {
+        Self { conn, wanted: Cell::new(false) }
+    }
+
+    /// A statement, in the transaction that waits for one.
+    fn prepare(&self, sql: &str) -> Result<CachedStatement<'_>> {
+        if self.wanted.get() {
+            self.conn.execute_batch("BEGIN IMMEDIATE")?;
+            self.wanted.set(false);
+        }
+        Ok(self.conn.prepare_cached(sql)?)
     }
 
     /// A number that changes whenever another connection has committed; costs no disk access worth naming.
@@ -213,7 +260,7 @@ impl Reader {
     }
 
     fn run(&self, sql: &str, params: &[&dyn ToSql]) -> Result<usize> {
-        Ok(self.conn.prepare_cached(sql)?.execute(params)?)
+        Ok(self.prepare(sql)?.execute(params)?)
     }
 
     fn one<T>(
@@ -222,7 +269,7 @@ impl Reader {
         params: impl rusqlite::Params,
         map: impl FnOnce(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<T> {
-        Ok(self.conn.prepare_cached(sql)?.query_row(params, map)?)
+        Ok(self.prepare(sql)?.query_row(params, map)?)
     }
 
     fn maybe<T>(
@@ -232,7 +279,7 @@ impl Reader {
         map: impl FnOnce(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Option<T>> {
         use rusqlite::OptionalExtension;
-        Ok(self.conn.prepare_cached(sql)?.query_row(params, map).optional()?)
+        Ok(self.prepare(sql)?.query_row(params, map).optional()?)
     }
 
     fn all<T>(
@@ -241,7 +288,7 @@ impl Reader {
         params: impl rusqlite::Params,
         map: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Vec<T>> {
-        let mut statement = self.conn.prepare_cached(sql)?;
+        let mut statement = self.prepare(sql)?;
         let rows = statement.query_map(params, map)?;
         Ok(rows.collect::<rusqlite::Result<Vec<T>>>()?)
     }
@@ -294,6 +341,21 @@ fn prepare_connection(conn: &Connection) -> rusqlite::Result<()> {
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     conn.pragma_update(None, "foreign_keys", true)?;
     conn.pragma_update(None, "cache_size", -16_384)
+}
+
+/// Notes what is changed by whatever statement.
+fn watch_changes(conn: &mut Connection) -> Result<Arc<Mutex<Touched>>> {
+    let touched: Arc<Mutex<Touched>> = Arc::default();
+    let noted = Arc::clone(&touched);
+    conn.update_hook(Some(move |_: Action, _: &str, table: &str, row: i64| {
+        let mut touched = noted.lock().unwrap_or_else(PoisonError::into_inner);
+        match table {
+            "listing_stock" => drop(touched.places.insert(PlaceId(row))),
+            "shadow" => touched.shadows = true,
+            _ => {}
+        }
+    }))?;
+    Ok(touched)
 }
 
 fn check_version(conn: &Connection, path: &Path) -> Result<i64> {

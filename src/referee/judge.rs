@@ -25,6 +25,11 @@ impl Referee {
         let visible = |event: &Event| event.told.in_orders_at <= fence_at || event.readable == Some(true);
         let mut breach = self.breach(BreachKind::Landing, ix, evidence, visible, |_| true);
         let policy = self.book.place(ix).policy;
+        // What staff put on top hides as many sales from every read of quantities.
+        let in_orders = |event: &Event| event.told.in_orders_at <= fence_at;
+        let by_numbers = breach.own_visible - self.book.own_unknown(ix, evidence, in_orders);
+        breach.own_visible -= by_numbers.at_least_zero().min(self.book.place(ix).count.external());
+        breach.limit = policy.target(breach.available - breach.own_visible);
         let rightful_limit = policy.target(breach.available - breach.own_unknown);
         let caused = (value - breach.limit).at_least_zero();
         let in_flight = (value.min(breach.limit) - rightful_limit).at_least_zero();

@@ -11,9 +11,12 @@ use crate::{
     },
     domain::{
         Cadence, Capabilities, ChannelId, ChannelKind, ChannelLocation, ChannelSettings, LocationId, Mode,
-        Quota, policy::PolicyRule,
+        Quota, policy::PolicyRule, settings::POLITE,
     },
 };
+
+/// As often as the limits allow.
+const AUTO: &str = "auto";
 
 /// A channel that could be read; it may still have problems.
 pub(super) struct Draft {
@@ -48,7 +51,7 @@ pub(super) fn read(check: &mut Check<'_>, at: &Path, id: &str, mut table: toml::
         id,
         mode: mode(check, at, raw.mode.as_deref()),
         capabilities,
-        orders: orders(check, at, kind, raw.orders.as_ref(), &connection),
+        orders: orders(check, at, raw.orders.as_ref(), &connection),
         scan: cron_by_default(check, &at.key("scan"), raw.scan, defaults::SCAN_CRON),
         sweep: cron_by_default(check, &at.key("sweep"), raw.sweep, defaults::SWEEP_CRON),
         history: check.duration(
@@ -152,18 +155,15 @@ fn mode(check: &mut Check<'_>, at: &Path, text: Option<&str>) -> Mode {
     check.one_of(&at.key("mode"), text.unwrap_or(defaults::MODE), &modes).unwrap_or(Mode::Observe)
 }
 
-fn orders(
-    check: &mut Check<'_>,
-    at: &Path,
-    kind: ChannelKind,
-    raw: Option<&RawOrders>,
-    connection: &Connection,
-) -> Cadence {
+fn orders(check: &mut Check<'_>, at: &Path, raw: Option<&RawOrders>, connection: &Connection) -> Cadence {
     let at = at.key("orders");
-    let default = RawCadence { every: Some(defaults::timing(kind).orders_every.to_owned()), cron: None };
-    let cadence = schedule::cadence(check, &at, &raw.map(RawCadence::from).unwrap_or_default(), &default);
-    let polite = std::time::Duration::from_secs(2);
-    if matches!(cadence, Cadence::Every(every) if every < polite) && !connection::is_sandbox(connection) {
+    let raw = raw.map(RawCadence::from).unwrap_or_default();
+    let every = raw.every.as_deref().or(raw.cron.is_none().then_some(defaults::ORDERS_EVERY));
+    if every == Some(AUTO) && raw.cron.is_none() {
+        return Cadence::Auto;
+    }
+    let cadence = schedule::cadence(check, &at, &raw, &RawCadence::default());
+    if matches!(cadence, Cadence::Every(every) if every < POLITE) && !connection::is_sandbox(connection) {
         check.warn(
             &at.key("every"),
             "orders are read more often than a shop's host may bear",
