@@ -267,9 +267,9 @@ fn live(sales: &[Sale], passing: bool) -> (Vec<(String, Duration, usize)>, Vec<u
             let news: Vec<News> = (0..3).map(|at| news_of(&world, at, &pending)).collect();
             let now: Now = world.told();
             let passed = world.engine_mut().pass_over(now, *end, &news);
-            for at in 0..3 {
-                reads[at] += passed.polls[at] + passed.looks[at];
-                saved += passed.polls[at] + passed.looks[at];
+            for (reads, (polls, looks)) in reads.iter_mut().zip(passed.polls.iter().zip(&passed.looks)) {
+                *reads += polls + looks;
+                saved += polls + looks;
             }
             let wake = passed.wake.unwrap_or(*end).min(*end);
             if wake > world.now.mono {

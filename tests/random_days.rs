@@ -48,19 +48,6 @@ fn orders_that_show_up_late_cause_no_breach_and_converge() {
 }
 
 #[test]
-fn looks_at_quantities_long_before_orders_show_up_cause_no_breach_and_converge() {
-    days(1_400..1_430, Weather { order_delay_ms: 12_000, ..Weather::default() });
-}
-
-#[test]
-fn looks_while_calls_fail_and_the_program_dies() {
-    let slow_ways = Some(Duration::from_millis(300));
-    let weather =
-        Weather { order_delay_ms: 10_000, moods: ROUGH, slow_ways, deaths: true, ..Weather::default() };
-    days(1_500..1_520, weather);
-}
-
-#[test]
 fn h1_h2_writes_that_time_out_cause_no_breach_and_converge() {
     let moods = Moods { lost_writes: 60, lost_replies: 60, late_writes: 60, ..Moods::default() };
     days(200..220, Weather { order_delay_ms: 300, moods, ..Weather::default() });

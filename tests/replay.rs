@@ -84,16 +84,15 @@ fn what_is_cancelled_or_returned_is_sold_again_and_never_more_than_its_line_got(
 
 #[test]
 fn the_same_dealing_gives_the_same_figures() {
-    let sales: String = (0..300)
+    let mut lines: Vec<String> = (0..300)
         .map(|n| {
             let (day, hour, minute) = (6 + n / 100, n % 24, n * 7 % 60);
             format!("2020-01-{day:02}T{hour:02}:{minute:02}:00Z,{n},1,SKU-{},{},sale,\n", n % 9, 1 + n % 4)
         })
         .collect();
-    let mut lines: Vec<&str> = sales.lines().collect();
     lines.sort_unstable();
-    let stock: String = (0..9).map(|sku| format!("SKU-{sku},60\n")).collect();
-    let history = history(&format!("{}\n", lines.join("\n")), &stock);
+    let stock: Vec<String> = (0..9).map(|sku| format!("SKU-{sku},60\n")).collect();
+    let history = history(&lines.concat(), &stock.concat());
     assert!(history.to_the_minute);
     let told = || {
         let mut told = serde_json::to_value(played(&history)).unwrap();
@@ -125,11 +124,8 @@ fn the_same_dealing_gives_the_same_figures() {
 #[test]
 fn a_sellers_own_export_needs_no_more_than_time_order_sku_and_quantity() {
     let folder = tempfile::tempdir().unwrap();
-    let mut export = "qty,sku,order_id,ts\n".to_owned();
-    for day in 1..29 {
-        export.push_str(&format!("2,MUG,{day},2020-02-{day:02}T10:00:00+01:00\n"));
-    }
-    let path = written(folder.path(), "mine.csv", &export);
+    let rows: Vec<_> = (1..29).map(|day| format!("2,MUG,{day},2020-02-{day:02}T10:00:00+01:00\n")).collect();
+    let path = written(folder.path(), "mine.csv", &format!("qty,sku,order_id,ts\n{}", rows.concat()));
     let history = History::load(&[path]).unwrap();
     assert!(history.made_up_stock && !history.restocks.is_empty());
     let outcome = played(&history);

@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::{
+    catch_up::ReadAgain,
     delay::Delays,
     look::Looks,
     pace::{Budget, Sort},
@@ -57,8 +58,9 @@ pub(super) struct Channel {
     pub(super) deep_turned: bool,
     /// How long a read of orders takes, in the mean.
     pub(super) round_trip: Duration,
-    /// How far orders have been read, as the ledger says; `None` inside: not yet; outside: it has to be asked.
-    pub(super) cursor: Option<Option<UtcMs>>,
+    /// How far orders have been read; counts once the ledger has been asked.
+    pub(super) cursor: Option<UtcMs>,
+    pub(super) cursor_known: bool,
     pub(super) looks: Looks,
     pub(super) delays: Delays,
     /// Since when a decrease has been wanted that a sale explains.
@@ -83,6 +85,10 @@ pub(super) struct Channel {
     pub(super) managed: i64,
     pub(super) braked: bool,
     pub(super) released: bool,
+    /// What is still to be read again since an older ledger was put back.
+    pub(super) read_again: Option<ReadAgain>,
+    /// Whether whatever raises waits until that has been done on every channel.
+    pub(super) raises_held: bool,
 }
 
 /// A read of orders, page by page.
@@ -224,6 +230,7 @@ impl Channel {
             deep_turned: false,
             round_trip: Duration::ZERO,
             cursor: None,
+            cursor_known: false,
             looks: Looks::default(),
             delays: Delays::default(),
             wanted: HashMap::new(),
@@ -243,6 +250,8 @@ impl Channel {
             managed: 0,
             braked: false,
             released: false,
+            read_again: None,
+            raises_held: false,
         }
     }
 
@@ -300,5 +309,10 @@ impl Channel {
     pub(super) const fn lapse_ms(&self) -> i64 {
         let caps = &self.settings.capabilities;
         caps.order_delay_ms + 2 * caps.time_step_ms
+    }
+
+    /// The same on the program's clock.
+    pub(super) fn lapse(&self) -> Duration {
+        Duration::from_millis(self.lapse_ms().max(0).cast_unsigned())
     }
 }

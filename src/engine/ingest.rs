@@ -36,7 +36,7 @@ impl Engine {
             && self.cursor(at)?.is_none_or(|had| latest > had)
         {
             self.ledger.move_cursor(id.as_str(), latest)?;
-            self.channels[at].cursor = Some(Some(latest));
+            self.channels[at].cursor = Some(latest);
         }
         self.channels[at].poll_ended(heard.now, &job);
         if job.deep && std::mem::take(&mut self.blind_shadows) {
@@ -48,16 +48,19 @@ impl Engine {
 
     /// How far a channel's orders have been read. The ledger is asked once.
     pub(super) fn cursor(&mut self, at: usize) -> Result<Option<UtcMs>> {
-        if self.channels[at].cursor.is_none() {
-            self.channels[at].cursor = Some(self.ledger.cursor(self.channels[at].settings.id.as_str())?);
+        let channel = &mut self.channels[at];
+        if !channel.cursor_known {
+            channel.cursor = self.ledger.cursor(channel.settings.id.as_str())?;
+            channel.cursor_known = true;
         }
-        Ok(self.channels[at].cursor.flatten())
+        Ok(channel.cursor)
     }
 
     /// A page of the sweep over older orders; it moves no cursor.
     pub(super) fn swept(&mut self, heard: Heard, at: usize, page: &OrdersPage) -> Result<()> {
         let Some(mut job) = self.channels[at].sweep.take() else { return Ok(()) };
         self.take_orders(heard, at, page, false)?;
+        let mut complete = false;
         let again = page.next.as_ref().map(|next| (next.clone(), job.tokens.insert(next.clone())));
         match again {
             Some((next, true)) => {
@@ -67,6 +70,7 @@ impl Engine {
             }
             Some((_, false)) => self.repeated_page(heard.now, at, "orders sweep"),
             None => {
+                complete = true;
                 let id = self.channels[at].settings.id.clone();
                 self.notices
                     .push(Notice::new(Level::Info, "orders.swept", "older orders read again").on(&id));
@@ -75,7 +79,7 @@ impl Engine {
         let channel = &mut self.channels[at];
         channel.next_sweep =
             channel.settings.sweep.wait_from(heard.now.utc.datetime()).map(|wait| heard.now.mono + wait);
-        Ok(())
+        self.swept_again(heard.now, at, complete.then_some(job.begun))
     }
 
     fn repeated_page(&mut self, now: Now, at: usize, what: &str) {
@@ -222,8 +226,10 @@ impl Engine {
         self.channels[at].next_scan = Some(now.mono + next);
         self.report_scan(now, at, &end)?;
         if let Some(problem) = &end.partial {
+            self.scan_again_soon(now, at);
             return self.incident(now, "scan.partial", &id, None, &format!("not believed: {problem}"));
         }
+        self.scanned_again(now, at)?;
         let booked = self.ledger.retry_quarantined(now.utc, &self.settings)?;
         self.mark_skus(now, &booked, Cause::Order)?;
         self.count_managed(at)?;

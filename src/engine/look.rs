@@ -58,7 +58,7 @@ struct Page {
 /// Pages in turn, as full as can be.
 #[derive(Debug, Default)]
 struct Pages {
-    pages: Vec<Page>,
+    all: Vec<Page>,
     /// The one page of a group that has room.
     open: HashMap<String, usize>,
     /// The page whose turn it is, counted on beyond the last.
@@ -97,7 +97,7 @@ impl Looks {
     fn clear(&mut self) {
         let lines = std::mem::take(&mut self.lines);
         let (in_flight, plausible) = (self.in_flight, self.plausible);
-        *self = Self { lines, in_flight, plausible, ..Self::default() };
+        *self = Self { in_flight, lines, plausible, ..Self::default() };
     }
 
     /// What is left when the rest of what is in memory is given up.
@@ -148,7 +148,7 @@ impl Looks {
         }
         self.unseat(row.id);
         if self.seats.len() >= MOST_PLACES {
-            let spare = self.rings[1].pages.last().and_then(|page| page.places.last()).copied();
+            let spare = self.rings[1].all.last().and_then(|page| page.places.last()).copied();
             match spare.filter(|_| ring == Ring::Risk) {
                 Some(spare) => self.unseat(spare),
                 None => return,
@@ -199,7 +199,7 @@ impl Looks {
         let pages = &mut self.rings[ring as usize];
         let turn = pages.turn;
         pages.turn += 1;
-        let places = usize::try_from(turn % pages.len().max(1)).ok().and_then(|at| pages.pages.get(at));
+        let places = usize::try_from(turn % pages.len().max(1)).ok().and_then(|at| pages.all.get(at));
         let seats = places.into_iter().flat_map(|page| &page.places).filter_map(|id| self.seats.get(id));
         seats.map(|seat| seat.place.clone()).collect()
     }
@@ -255,17 +255,17 @@ impl Looks {
 
 impl Pages {
     fn len(&self) -> u64 {
-        u64::try_from(self.pages.len()).unwrap_or(u64::MAX)
+        u64::try_from(self.all.len()).unwrap_or(u64::MAX)
     }
 
     fn add(&mut self, group: &str, place: PlaceId, most: usize) -> usize {
         let at = self.open.get(group).copied().unwrap_or_else(|| {
-            self.pages.push(Page { group: group.to_owned(), places: Vec::new() });
-            self.open.insert(group.to_owned(), self.pages.len() - 1);
-            self.pages.len() - 1
+            self.all.push(Page { group: group.to_owned(), places: Vec::new() });
+            self.open.insert(group.to_owned(), self.all.len() - 1);
+            self.all.len() - 1
         });
-        self.pages[at].places.push(place);
-        if self.pages[at].places.len() >= most {
+        self.all[at].places.push(place);
+        if self.all[at].places.len() >= most {
             self.open.remove(group);
         }
         at
@@ -274,21 +274,21 @@ impl Pages {
     /// Takes a place out. Gives the places that are on another page now.
     fn remove(&mut self, at: usize, place: PlaceId) -> Vec<(PlaceId, usize)> {
         let mut moved = Vec::new();
-        self.pages[at].places.retain(|had| *had != place);
-        let group = self.pages[at].group.clone();
+        self.all[at].places.retain(|had| *had != place);
+        let group = self.all[at].group.clone();
         let open = *self.open.entry(group).or_insert(at);
         if open != at
-            && let Some(filler) = self.pages[open].places.pop()
+            && let Some(filler) = self.all[open].places.pop()
         {
-            self.pages[at].places.push(filler);
+            self.all[at].places.push(filler);
             moved.push((filler, at));
         }
-        if self.pages[open].places.is_empty() {
-            let gone = self.pages.swap_remove(open);
+        if self.all[open].places.is_empty() {
+            let gone = self.all.swap_remove(open);
             self.open.remove(&gone.group);
-            if let Some(page) = self.pages.get(open) {
+            if let Some(page) = self.all.get(open) {
                 moved.extend(page.places.iter().map(|place| (*place, open)));
-                if let Some(at) = self.open.get_mut(&page.group).filter(|at| **at == self.pages.len()) {
+                if let Some(at) = self.open.get_mut(&page.group).filter(|at| **at == self.all.len()) {
                     *at = open;
                 }
             }
@@ -495,8 +495,8 @@ mod tests {
         for _ in 0..50 {
             let mut looks = shuffled(&mut state, 300);
             for ring in &looks.rings {
-                for page in &ring.pages {
-                    let open = ring.open.get(&page.group).map(|at| &ring.pages[*at].places);
+                for page in &ring.all {
+                    let open = ring.open.get(&page.group).map(|at| &ring.all[*at].places);
                     assert!(
                         page.places.len() == 3 || open == Some(&page.places),
                         "one page of a group has room"

@@ -6,6 +6,7 @@
 
 mod answers;
 mod brake;
+mod catch_up;
 mod channel;
 mod delay;
 mod event;
@@ -30,7 +31,8 @@ use queue::{Entry, Path, Urgency};
 use seen::SeenOrders;
 
 use crate::{
-    domain::{ChannelId, Mode, Now, Operation, Settings, Sku, Units, UtcMs, WriteMode},
+    domain::{Call, ChannelId, Mode, Now, Operation, Settings, Sku, Units, UtcMs, WriteMode},
+    kill_points::{Point, pass},
     ledger::{Ledger, LedgerError, Pause, PlaceId},
 };
 
@@ -173,6 +175,7 @@ impl Engine {
     }
 
     fn round_and_commit(&mut self, now: Now, events: &[Event]) -> Result<Step> {
+        pass(Point::RoundBegin);
         self.ledger.begin_when_needed();
         let mut step = Step { commands: Vec::new(), wake: Some(now.mono + LONGEST_SLEEP) };
         for event in events {
@@ -194,6 +197,9 @@ impl Engine {
         }
         step.wake = step.wake.into_iter().chain(self.lapse_timer(now)).min();
         self.ledger.commit()?;
+        if step.commands.iter().any(|command| matches!(command.call, Call::Write { .. })) {
+            pass(Point::WritePrepared);
+        }
         Ok(step)
     }
 
@@ -211,7 +217,9 @@ impl Engine {
     fn checkpoint(&mut self, now: Now) -> Result<()> {
         let day = now.utc.0.div_euclid(86_400_000);
         if day != self.checked_day {
+            pass(Point::CheckpointBefore);
             self.ledger.checkpoint(now.utc)?;
+            pass(Point::CheckpointAfter);
             self.checked_day = day;
         }
         Ok(())
@@ -234,12 +242,14 @@ impl Engine {
             channel.forget(now, &under_way);
         }
         self.ledger.begin()?;
-        let loaded = (0..self.channels.len()).try_for_each(|at| {
-            self.load_brake(at)?;
-            self.load_delays(at)?;
-            self.load_unsettled(now, at)?;
-            self.count_managed(at)?;
-            self.mark_channel(now, at)
+        let loaded = self.load_catch_up(now).and_then(|()| {
+            (0..self.channels.len()).try_for_each(|at| {
+                self.load_brake(at)?;
+                self.load_delays(at)?;
+                self.load_unsettled(now, at)?;
+                self.count_managed(at)?;
+                self.mark_channel(now, at)
+            })
         });
         match loaded.and_then(|()| self.ledger.commit()) {
             Ok(()) => {
@@ -340,7 +350,9 @@ impl Engine {
                 return Ok(());
             }
             for (id, operation) in waiting {
+                pass(Point::RequestBefore);
                 self.take_request(now, id, operation)?;
+                pass(Point::RequestAfter);
             }
         }
     }

@@ -428,7 +428,7 @@ mod tests {
         budget.pass(Duration::from_secs(50), &[(Sort::Orders, 1.0, 25)]);
         let left = budget.buckets[0].as_ref().unwrap().available;
         assert!((left - 24.0).abs() < 0.1, "{left}");
-        budget.pass(Duration::from_secs(60), &[(Sort::Orders, 1.0, 1_000)]);
+        budget.pass(Duration::from_mins(1), &[(Sort::Orders, 1.0, 1_000)]);
         let left = budget.buckets[0].as_ref().unwrap().available;
         assert!(left.abs() < 0.1, "they can have taken no more than there was: {left}");
     }

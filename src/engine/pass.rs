@@ -52,11 +52,11 @@ impl Engine {
         let mut passed = Passed::default();
         let idle = !self.stopping && self.loaded && self.again.is_empty();
         for channel in &mut self.channels {
-            let passes = idle && channel.is_idle(now);
-            let (polls, looks) = if passes { channel.pass(now, until) } else { (0, 0) };
+            let may_pass = idle && channel.is_idle(now);
+            let (polls, looks) = if may_pass { channel.pass(now, until) } else { (0, 0) };
             passed.polls.push(polls);
             passed.looks.push(looks);
-            if passes {
+            if may_pass {
                 channel.wake = channel.next_timer(now);
             }
         }

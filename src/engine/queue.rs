@@ -76,7 +76,7 @@ impl Queue {
         let since = self.remove(entry.place).map_or(now, |(since, _)| since);
         let gap = u32::try_from(entry.gap).unwrap_or(u32::MAX);
         // The time of a gap of 0 with the same worth, counted from a time before the start.
-        let worth = since + MOST_WAIT - UNIT.saturating_mul(gap).min(MOST_WAIT);
+        let worth = (since + MOST_WAIT).saturating_sub(UNIT.saturating_mul(gap).min(MOST_WAIT));
         let key = (entry.urgency, worth, since, entry.place);
         self.unexplained += usize::from(!entry.explained && entry.urgency != Urgency::Read);
         self.ages.insert((since, entry.place));

@@ -5,7 +5,7 @@ use std::{collections::HashSet, time::Duration};
 
 use super::{
     CallId, Command, Engine, Result,
-    channel::{Channel, Fence, FenceStage, InFlight, OrdersJob, ScanJob, What},
+    channel::{Channel, Fence, FenceStage, InFlight, OrdersJob, ScanJob, Unsettled, What},
     look,
     pace::{Keep, Price, Short, Sort},
     poll,
@@ -156,9 +156,8 @@ impl Engine {
     fn start_fence(&mut self, now: Now, at: usize, paid: &Price) {
         let channel = &mut self.channels[at];
         let most = channel.settings.capabilities.write_batch.min(channel.settings.capabilities.read_batch);
-        let braked = channel.braked;
-        let batch =
-            channel.queue.take_batch(now.mono, most, |e| e.path == Path::Fenced && passes_brake(e, braked));
+        let holds = channel.holds();
+        let batch = channel.queue.take_batch(now.mono, most, |e| e.path == Path::Fenced && holds.let_pass(e));
         let of = |sort| paid.of(sort).unwrap_or_default();
         // The price was asked before the batch was known.
         let levels = channel.budget.cost(Sort::Levels, batch.len());
@@ -259,7 +258,9 @@ fn works(channel: &Channel, now: Now, ready: bool) -> Vec<Work> {
         works.extend((channel.polled && scan).then_some(Work::Scan));
         return works;
     }
-    let settle = channel.unsettled.iter().position(|u| !u.busy && u.due <= now.mono).map(Work::Settle);
+    // A repeat is a write: it rests on what all channels have sold.
+    let may_settle = |u: &Unsettled| !u.busy && u.due <= now.mono && (ready || !channel.repeats(now, u));
+    let settle = channel.unsettled.iter().position(may_settle).map(Work::Settle);
     let look = due(channel.next_look()).then_some(Work::Look);
     let pushes = ready && channel.polled && channel.settings.mode == Mode::Push;
     match pushes.then(|| queued(channel, now)).flatten() {
@@ -300,7 +301,8 @@ enum Rank {
 /// The push that goes first.
 fn queued(channel: &Channel, now: Now) -> Option<(Rank, Work)> {
     let free = channel.fence.is_none() && !channel.orders_in_flight;
-    let may = |e: &Entry| passes_brake(e, channel.braked) && (e.path == Path::Direct || free);
+    let holds = channel.holds();
+    let may = |e: &Entry| holds.let_pass(e) && (e.path == Path::Direct || free);
     let first = channel.queue.first(now.mono, may)?;
     let rank = match first.urgency {
         Urgency::ShownWithoutStock | Urgency::AboveAvailable => Rank::Urgent,
@@ -311,9 +313,26 @@ fn queued(channel: &Channel, now: Now) -> Option<(Rank, Work)> {
     Some((rank, if first.path == Path::Direct { Work::Write(keep) } else { Work::Fence(keep) }))
 }
 
-/// An engaged brake holds everything but decreases that an order explains, and reads.
-pub(super) fn passes_brake(entry: &Entry, braked: bool) -> bool {
-    !braked || entry.urgency == Urgency::Read || (entry.explained && entry.urgency.lowers())
+/// What keeps entries of a channel's queue from going.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Holds {
+    braked: bool,
+    raises_held: bool,
+}
+
+impl Holds {
+    /// An engaged brake holds everything but decreases that an order explains, and reads; an older ledger put back
+    /// holds what raises.
+    pub(super) fn let_pass(self, entry: &Entry) -> bool {
+        let (lowers, reads) = (entry.urgency.lowers(), entry.urgency == Urgency::Read);
+        reads || ((!self.braked || (entry.explained && lowers)) && (!self.raises_held || lowers))
+    }
+}
+
+impl Channel {
+    pub(super) const fn holds(&self) -> Holds {
+        Holds { braked: self.braked, raises_held: self.raises_held }
+    }
 }
 
 fn price(channel: &mut Channel, now: Now, work: Work) -> Price {

@@ -122,9 +122,6 @@ impl Day {
             components: vec![component("SKU-0", 1), component("SKU-1", 2)],
         }];
         for (channel, shop) in settings.channels.iter_mut().zip(&shops) {
-            let caps = &mut channel.capabilities;
-            caps.order_delay_ms = caps.order_delay_ms.max(weather.order_delay_ms);
-            caps.order_overlap_ms = caps.order_overlap_ms.max(weather.order_delay_ms + 2_000);
             if weather.locations {
                 channel.order_location = LocationId::new(LOCATIONS[0]);
                 channel.locations = LOCATIONS
