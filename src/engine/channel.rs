@@ -51,6 +51,8 @@ pub(super) struct Channel {
     pub(super) polled: bool,
     /// When the last read of orders that came to its end was begun.
     pub(super) orders_read: Option<Duration>,
+    /// For how long its orders could not be read, in steps; `None`: not known since the start.
+    pub(super) blind: Option<Duration>,
     pub(super) scanned: bool,
     pub(super) poll: Option<OrdersJob>,
     pub(super) sweep: Option<OrdersJob>,
@@ -198,6 +200,7 @@ impl Channel {
             polls: 0,
             polled: false,
             orders_read: None,
+            blind: None,
             scanned: false,
             poll: None,
             sweep: None,

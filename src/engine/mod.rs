@@ -5,8 +5,11 @@
 //! it is dropped and built anew from the ledger.
 
 mod answers;
+mod blind;
 mod brake;
+mod buffers;
 mod channel;
+mod delay;
 mod event;
 mod fence;
 mod ingest;
@@ -56,7 +59,7 @@ pub struct Engine {
 /// Why a place is looked at again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cause {
-    /// An order moved its stock.
+    /// An order moved its stock, or what the others sell its buffer.
     Order,
     /// Anything else: a count, a read, a changed rule.
     Other,
@@ -170,6 +173,7 @@ impl Engine {
             }
         }
         self.lapse_shadows(now)?;
+        self.watch_blindness(now)?;
         self.checkpoint(now)?;
         for at in 0..self.channels.len() {
             self.wake_later(now, at)?;
@@ -217,11 +221,14 @@ impl Engine {
             channel.forget(now, &under_way);
         }
         self.ledger.begin()?;
-        let loaded = (0..self.channels.len()).try_for_each(|at| {
-            self.load_brake(at)?;
-            self.load_unsettled(now, at)?;
-            self.count_managed(at)?;
-            self.mark_channel(now, at)
+        let loaded = self.ledger.keep_demand(now.utc, self.settings.policies.follow_demand());
+        let loaded = loaded.and_then(|()| {
+            (0..self.channels.len()).try_for_each(|at| {
+                self.load_brake(at)?;
+                self.load_unsettled(now, at)?;
+                self.count_managed(at)?;
+                self.mark_channel(now, at)
+            })
         });
         match loaded.and_then(|()| self.ledger.commit()) {
             Ok(()) => {
@@ -259,7 +266,11 @@ impl Engine {
     /// Looks at every place again whose listing is made of one of these SKUs, on all channels.
     fn mark_skus(&mut self, now: Now, skus: &[Sku], cause: Cause) -> Result<()> {
         for sku in skus {
-            for (channel, place) in self.ledger.places_of_sku(sku)? {
+            let places = self.ledger.places_of_sku(sku)?;
+            if cause == Cause::Order {
+                self.hold_back(now, &places)?;
+            }
+            for (channel, place) in places {
                 if let Some(at) = self.index_of(&channel) {
                     self.mark_on(now, at, place, cause)?;
                 }

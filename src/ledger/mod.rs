@@ -5,6 +5,7 @@
 
 mod applying;
 mod audit;
+mod demand;
 mod error;
 mod expectation;
 mod listings;
@@ -35,6 +36,7 @@ use rusqlite::{
 };
 
 pub use audit::OrderTotals;
+pub use demand::HeldBuffer;
 pub use error::LedgerError;
 pub use expectation::{Compared, Comparison, DueShadow, Span};
 pub use listings::{ListingState, ScanEnd};
