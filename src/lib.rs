@@ -6,6 +6,8 @@
 //! cli, daemon        -> engine -> ledger -> domain        pure core, one writer
 //! cli, daemon        -> channels -> domain                I/O; knows neither ledger nor engine
 //! cli                -> sandbox -> referee -> domain      emulated channels and their judge; know none of the above
+//! street             -> engine -> ledger -> domain        shops in memory under a virtual clock, for the engine
+//! street             -> referee -> domain
 //! cli, daemon        -> config -> channels, domain        files to validated values
 //! cli, daemon        -> telemetry -> config               logs
 //! cli                -> daemon, domain                    commands start it
@@ -22,4 +24,5 @@ pub mod engine;
 pub mod ledger;
 pub mod referee;
 pub mod sandbox;
+pub mod street;
 pub mod telemetry;

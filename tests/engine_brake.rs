@@ -2,15 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail as loudly as tests")]
 
-mod virtual_shop;
-
 use std::{path::Path, time::Duration};
 
 use stockd::domain::{
     CallError, ChannelId, CountBasis, CountRow, LocationId, Operation, Percent, Quota, Settings, Sku, Units,
     WriteMode, settings::BrakeSettings,
 };
-use virtual_shop::{Shop, World, opening, settings, start};
+use stockd::street::{Shop, Sort, World, opening, settings, start, tell_on_request};
 
 const SKUS: [&str; 6] = ["A", "B", "C", "D", "E", "F"];
 
@@ -34,15 +32,16 @@ fn street(folder: &Path) -> (World, Settings) {
     let refs: Vec<&Shop> = shops.iter().collect();
     let mut settings = settings(&folder.join("ledger.db"), &refs, seconds(2));
     settings.brake = BrakeSettings { share: Percent::from_hundredths(1).unwrap(), min_listings: 2 };
-    let rows = SKUS.iter().map(|sku| opening(sku, LocationId::DEFAULT, 10)).collect();
-    let mut world = World::new(start(settings.clone(), rows), shops);
-    world.run_until(seconds(10));
+    let rows = SKUS.iter().map(|sku| opening(sku, LocationId::DEFAULT, 10).unwrap()).collect();
+    tell_on_request();
+    let mut world = World::new(start(settings.clone(), rows).unwrap(), shops);
+    world.run_until(seconds(10)).unwrap();
     (world, settings)
 }
 
 fn wait(world: &mut World, time: u64) {
     let until = world.now.mono + seconds(time);
-    world.run_until(until);
+    world.run_until(until).unwrap();
 }
 
 /// A count file with a wrong column: every SKU has `quantity`.
@@ -55,7 +54,7 @@ fn count_all(world: &mut World, quantity: i64) {
         counted_at: world.now.utc,
     });
     let operation = Operation::Count { rows: rows.collect(), reason: "the wrong column".into() };
-    world.ask(&operation);
+    world.ask(&operation).unwrap();
     wait(world, 5);
 }
 
@@ -82,7 +81,7 @@ fn o1_a_braked_channel_still_follows_sales_and_a_release_lets_the_rest_go() {
     wait(&mut world, 10);
     assert_eq!(all(&mut world, "shopify"), [3, 10, 10, 10, 10, 10]);
     let channel = ChannelId::new("shopify");
-    world.ask(&Operation::Release { channel, reason: "it is right".into() });
+    world.ask(&Operation::Release { channel, reason: "it is right".into() }).unwrap();
     wait(&mut world, 10);
     assert_eq!(all(&mut world, "shopify"), [3, 5, 5, 5, 5, 5]);
 }
@@ -92,10 +91,10 @@ fn p1_after_a_restart_a_braked_channel_still_knows_which_decreases_sales_explain
     let folder = tempfile::tempdir().unwrap();
     let (mut world, settings) = street(folder.path());
     count_all(&mut world, 5);
-    world.shop("shopify").errors = vec![("write", unreachable()); 10];
+    world.shop("shopify").errors = vec![(Sort::Write, unreachable()); 10];
     sell(&mut world, "woo", "1", "A", 2);
     wait(&mut world, 4);
-    world.restart(settings, || false);
+    world.restart(settings, || false).unwrap();
     world.shop("shopify").errors.clear();
     wait(&mut world, 60);
     assert_eq!(all(&mut world, "shopify"), [3, 10, 10, 10, 10, 10]);
@@ -106,14 +105,16 @@ fn sales_while_a_channel_was_paused_explain_what_it_lowers_when_it_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let (mut world, _) = street(folder.path());
     let channel = ChannelId::new("shopify");
-    world.ask(&Operation::Pause { channel: channel.clone(), sku: None, zero: false, reason: "wait".into() });
+    world
+        .ask(&Operation::Pause { channel: channel.clone(), sku: None, zero: false, reason: "wait".into() })
+        .unwrap();
     wait(&mut world, 5);
     for sku in SKUS {
         sell(&mut world, "woo", sku, sku, 4);
     }
     wait(&mut world, 5);
     assert_eq!(all(&mut world, "shopify"), [10; 6]);
-    world.ask(&Operation::Resume { channel, sku: None, reason: "go on".into() });
+    world.ask(&Operation::Resume { channel, sku: None, reason: "go on".into() }).unwrap();
     wait(&mut world, 10);
     assert_eq!(all(&mut world, "shopify"), [6; 6]);
 }
@@ -123,7 +124,7 @@ fn a_sale_while_a_push_is_under_way_still_explains_the_next_one() {
     let folder = tempfile::tempdir().unwrap();
     let (mut world, _) = street(folder.path());
     count_all(&mut world, 5);
-    world.shop("shopify").slow.insert("write", seconds(6));
+    world.shop("shopify").slow.insert(Sort::Write, seconds(6));
     sell(&mut world, "woo", "1", "A", 1);
     wait(&mut world, 4);
     sell(&mut world, "woo", "2", "A", 2);
@@ -136,7 +137,7 @@ fn a_person_who_wants_a_channel_to_show_nothing_is_not_held_up_by_the_brake() {
     let folder = tempfile::tempdir().unwrap();
     let (mut world, _) = street(folder.path());
     let channel = ChannelId::new("woo");
-    world.ask(&Operation::Pause { channel, sku: None, zero: true, reason: "stop selling".into() });
+    world.ask(&Operation::Pause { channel, sku: None, zero: true, reason: "stop selling".into() }).unwrap();
     wait(&mut world, 10);
     assert_eq!(all(&mut world, "woo"), [0; 6]);
 }
@@ -145,7 +146,7 @@ fn a_person_who_wants_a_channel_to_show_nothing_is_not_held_up_by_the_brake() {
 fn a_place_that_is_behind_its_fence_when_the_brake_engages_is_held_too() {
     let folder = tempfile::tempdir().unwrap();
     let (mut world, _) = street(folder.path());
-    world.shop("woo").slow.insert("levels", seconds(7));
+    world.shop("woo").slow.insert(Sort::Levels, seconds(7));
     sell(&mut world, "shopify", "1", "A", 1);
     wait(&mut world, 4);
     count_all(&mut world, 40);
@@ -160,7 +161,7 @@ fn a_row_that_is_refused_for_hours_does_not_keep_the_brake_off() {
     count_all(&mut world, 5);
     world.shop("shopify").rejects.insert("L-A".into(), 1_000);
     let channel = ChannelId::new("shopify");
-    world.ask(&Operation::Release { channel, reason: "it is right".into() });
+    world.ask(&Operation::Release { channel, reason: "it is right".into() }).unwrap();
     wait(&mut world, 600);
     assert_eq!(all(&mut world, "shopify"), [10, 5, 5, 5, 5, 5]);
     count_all(&mut world, 50);

@@ -3,12 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail loudly")]
 
 mod random_day;
-mod virtual_shop;
 
 use std::{ops::Range, time::Duration};
 
 use random_day::{Day, Weather};
-use virtual_shop::Moods;
+use stockd::street::Moods;
 
 const ROUGH: Moods = Moods {
     failed_reads: 30,
