@@ -183,16 +183,14 @@ fn policy(steps: &Calculation, demand: Option<&Figures>) -> Vec<String> {
     lines
 }
 
-/// Why the buffer isn't just what the figures want.
+/// Why the buffer is not just what the figures want.
 fn held(auto: AutoBuffer, demand: Option<&Figures>) -> String {
     match demand {
-        None => ": nothing sold yet on the other channels".into(),
+        None => ": nothing known to be sold on the other channels".into(),
         Some(figures) if auto.held > figures.wanted => {
-            format!(
-                ": {} would do, kept until {} is more than a quarter more demand wants",
-                figures.wanted, auto.held
-            )
+            format!(": {} by the figures; it falls once they say so of a quarter more demand", figures.wanted)
         }
+        Some(figures) if figures.wanted == auto.most => format!(", buffer_max {}", auto.most),
         Some(_) => String::new(),
     }
 }
