@@ -18,6 +18,10 @@ const SHORTEST_BLINDNESS: Duration = Duration::from_mins(2);
 /// The figures kept for a buffer that stays the same are no older than this when the SKU sells.
 const FIGURES_AGE_MS: i64 = 3_600_000;
 
+/// So many SKUs follow a channel's blindness in one round, and the pause before the next ones: polls go on meanwhile.
+const SLICE: usize = 200;
+const SLICE_PAUSE: Duration = Duration::from_millis(50);
+
 /// What is known of SKUs that a piece of work is about.
 #[derive(Debug, Default)]
 pub(super) struct Known(BTreeMap<Sku, Option<(Demand, Vec<ChannelId>)>>);
@@ -60,25 +64,32 @@ impl Engine {
     }
 
     /// Notices which channels have become blind, or longer so by a step, and which are read again: what they sell and
-    /// nobody knows of is held back elsewhere.
-    pub(super) fn watch_blindness(&mut self, now: Now) -> Result<()> {
+    /// nobody knows of is held back elsewhere. Gives when to go on where there is much to do.
+    pub(super) fn watch_blindness(&mut self, now: Now) -> Result<Option<Duration>> {
         if !self.settings.policies.follow_demand() {
-            return Ok(());
+            return Ok(None);
         }
         for at in 0..self.channels.len() {
             let step = blind_step(self.blind_for(now, at));
-            let channel = &self.channels[at];
+            let channel = &mut self.channels[at];
             let heard = channel.polled || step > Duration::ZERO;
             if heard && channel.blind != Some(step) {
-                self.channels[at].blind = Some(step);
-                self.follow_blindness(now, at)?;
+                channel.blind = Some(step);
+                channel.followed = Some(String::new());
+            }
+            if let Some(from) = channel.followed.take() {
+                self.follow_blindness(now, at, &from)?;
             }
         }
-        Ok(())
+        let more = self.channels.iter().any(|channel| channel.followed.is_some());
+        Ok(more.then(|| now.mono + SLICE_PAUSE))
     }
 
-    fn follow_blindness(&mut self, now: Now, blind: usize) -> Result<()> {
-        for sku in self.ledger.skus_sold_on(&self.channels[blind].settings.id)? {
+    /// The next SKUs that a channel sells whose buffers elsewhere are to follow its blindness.
+    fn follow_blindness(&mut self, now: Now, blind: usize, from: &str) -> Result<()> {
+        let skus = self.ledger.skus_sold_on(&self.channels[blind].settings.id, from, SLICE)?;
+        self.channels[blind].followed = skus.get(SLICE - 1).map(ToString::to_string);
+        for sku in skus {
             let mut known = Known::default();
             for (channel, place) in self.ledger.places_of_sku(&sku)? {
                 if let Some(at) = self.index_of(&channel).filter(|at| *at != blind) {

@@ -53,6 +53,8 @@ pub(super) struct Channel {
     pub(super) orders_read: Option<Duration>,
     /// For how long its orders could not be read, in steps; `None`: not known since the start.
     pub(super) blind: Option<Duration>,
+    /// The last SKU whose buffers elsewhere have followed that, if there are more.
+    pub(super) followed: Option<String>,
     pub(super) scanned: bool,
     pub(super) poll: Option<OrdersJob>,
     pub(super) sweep: Option<OrdersJob>,
@@ -201,6 +203,7 @@ impl Channel {
             polled: false,
             orders_read: None,
             blind: None,
+            followed: None,
             scanned: false,
             poll: None,
             sweep: None,

@@ -173,7 +173,8 @@ impl Engine {
             }
         }
         self.lapse_shadows(now)?;
-        self.watch_blindness(now)?;
+        let more = self.watch_blindness(now)?;
+        step.wake = step.wake.into_iter().chain(more).min();
         self.checkpoint(now)?;
         for at in 0..self.channels.len() {
             self.wake_later(now, at)?;

@@ -139,14 +139,14 @@ impl Reader {
         )
     }
 
-    /// The SKUs that a channel has sold, while demand is kept.
+    /// The SKUs that a channel has sold while demand is kept, at most `most` of them, from behind `after` on.
     ///
     /// # Errors
     /// [`LedgerError::Sqlite`].
-    pub fn skus_sold_on(&self, channel: &ChannelId) -> Result<Vec<Sku>> {
+    pub fn skus_sold_on(&self, channel: &ChannelId, after: &str, most: usize) -> Result<Vec<Sku>> {
         let skus: Vec<String> = self.all(
-            "SELECT sku FROM demand WHERE channel = ?1 AND sku <> ?2",
-            params![channel.as_str(), ALL],
+            "SELECT sku FROM demand WHERE channel = ?1 AND sku > ?2 ORDER BY sku LIMIT ?3",
+            params![channel.as_str(), after, i64::try_from(most).unwrap_or(i64::MAX)],
             |row| row.get(0),
         )?;
         skus.iter().map(|sku| Sku::new(sku).map_err(|e| LedgerError::Content(e.to_string()))).collect()
