@@ -23,12 +23,16 @@ fn seconds(seconds: u64) -> Duration {
 
 /// Thirty SKUs in two shops, a hundred of each, polled every two seconds.
 fn shops() -> Vec<Shop> {
+    shops_with(30)
+}
+
+fn shops_with(skus: usize) -> Vec<Shop> {
     let mut shops = vec![
         Shop::new("south", WriteMode::CompareAndSet, FAST),
         Shop::new("north", WriteMode::Absolute, FAST),
     ];
     for shop in &mut shops {
-        (0..30).for_each(|n| shop.list(&format!("SKU-{n}"), 100));
+        (0..skus).for_each(|n| shop.list(&format!("SKU-{n}"), 100));
     }
     shops
 }
@@ -50,7 +54,9 @@ fn auto() -> PolicyRule {
 
 fn world(settings: Settings, shops: Vec<Shop>) -> World {
     tell_on_request();
-    let rows = (0..30).map(|n| opening(&format!("SKU-{n}"), LocationId::DEFAULT, 100).unwrap()).collect();
+    let rows =
+        shops[0].listings().iter().map(|listing| opening(&listing.sku, LocationId::DEFAULT, 100).unwrap());
+    let rows = rows.collect();
     World::new(start(settings, rows).unwrap(), shops)
 }
 
@@ -140,6 +146,26 @@ fn blindness_raises_the_others_buffers_and_recovery_lowers_them() {
     world.run_until(8 * HOUR).unwrap();
     assert_eq!(writes(&world), quiet);
     verified(&world);
+}
+
+#[test]
+fn all_that_a_blind_channel_sells_is_held_back_elsewhere_however_much_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let shops = shops_with(450);
+    let mut world = world(rules(folder.path(), &shops, auto()), shops);
+    world.run_until(seconds(20)).unwrap();
+    let now = world.now;
+    for n in 0..450 {
+        world.shop("north").sell(now, &n.to_string(), &format!("SKU-{n}"), 1);
+    }
+    world.run_until(seconds(120)).unwrap();
+    let shown =
+        |world: &mut World| (0..450).filter(|n| world.shop("south").shows(&format!("SKU-{n}")) < 99).count();
+    assert_eq!(shown(&mut world), 0);
+    blind(&mut world, 3 * HOUR);
+    assert_eq!(shown(&mut world), 450);
+    sees_again(&mut world);
+    assert_eq!(shown(&mut world), 0);
 }
 
 #[test]

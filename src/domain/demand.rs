@@ -137,7 +137,7 @@ pub fn quantile(orders: f64, sizes: Sizes, oversell_cost: u32, most: Units) -> (
     let mut units = Units::ZERO;
     let mut n = 0.0;
     while !enough(chance) && units < most {
-        units = units + Units::ONE;
+        units += Units::ONE;
         n += 1.0;
         weighted = 2.0 * before + sizes.again * (weighted + tail);
         tail = before + sizes.again * tail;
