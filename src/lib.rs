@@ -11,6 +11,7 @@
 //! cli, daemon        -> config -> channels, domain        files to validated values
 //! cli, daemon        -> telemetry -> config               logs
 //! cli                -> daemon, domain                    commands start it
+//! daemon, engine, ledger, channels -> kill_points         where the crash test kills it
 //! ```
 //!
 //! The engine has no sockets and no clock, the ledger is the only module with SQL, the domain has neither.
@@ -21,6 +22,7 @@ pub mod config;
 pub mod daemon;
 pub mod domain;
 pub mod engine;
+pub mod kill_points;
 pub mod ledger;
 pub mod referee;
 pub mod sandbox;

@@ -13,7 +13,10 @@ use serde_json::Value;
 use url::{Host, Url};
 
 use super::{BuildError, Common};
-use crate::domain::{CallError, Meter, UtcMs};
+use crate::{
+    domain::{CallError, Meter, UtcMs},
+    kill_points::{Point, pass},
+};
 
 /// Idle connections are dropped before the 60 to 75 s after which many servers drop them.
 const POOL_IDLE: Duration = Duration::from_secs(20);
@@ -120,6 +123,11 @@ impl Http {
         intent: Intent,
         meter: &mut Meter,
     ) -> Result<Arrived, CallError> {
+        let (send, reply) = match intent {
+            Intent::Read => (Point::ReadSend, Point::ReadReply),
+            Intent::Write => (Point::WriteSend, Point::WriteReply),
+        };
+        pass(send);
         let response = match request.send().await {
             Ok(response) => response,
             Err(error) if error.is_connect() || error.is_builder() => {
@@ -130,6 +138,7 @@ impl Http {
                 return Err(intent.lost(describe(error)));
             }
         };
+        pass(reply);
         meter.requests += 1;
         let server_time = server_time(response.headers());
         meter.server_time = meter.server_time.or(server_time);

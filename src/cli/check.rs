@@ -9,18 +9,21 @@ use serde::Serialize;
 use super::{
     ConfigArg, Failure, Out,
     check_online::{self, OnlineReport},
+    status,
 };
 use crate::{
     config::{self, Loaded, Secrets},
     domain::{
-        Buffer, Cadence, ChannelId, ChannelSettings, Units,
+        Buffer, Cadence, ChannelId, ChannelSettings, Settings, Units,
         policy::{Policy, PolicyRule, SkuPattern},
     },
+    ledger::Reader,
 };
 
 /// Checks the configuration and prints what it comes to.
 ///
-/// Reads the file as the daemon would, without touching the ledger or the network. A mistake is shown with its line
+/// Reads the file as the daemon would, without touching the network; of the ledger it only says whether it is an older
+/// one put back. A mistake is shown with its line
 /// and the cure, and the exit code is 78. With `--online` it also asks each channel who we are there and what it lists,
 /// and says which listings would be managed and which not and why; nothing is written anywhere.
 #[derive(Debug, Args)]
@@ -43,6 +46,7 @@ pub fn run(check: &Check) -> Result<(), Failure> {
     let wanted = if check.online { Secrets::Needed } else { Secrets::IfHere };
     let loaded = check.config.load_with(wanted)?;
     let mut report = Report::of(&loaded);
+    report.warnings.extend(standing(&loaded.settings)?);
     if check.online {
         report.online = check_online::ask_all(&loaded)?;
     }
@@ -54,6 +58,15 @@ pub fn run(check: &Check) -> Result<(), Failure> {
     match report.online.iter().filter(|channel| channel.error.is_some()).count() {
         0 => Ok(()),
         failed => Err(anyhow::anyhow!("{failed} channels could not be checked online").into()),
+    }
+}
+
+/// Whether the ledger, where there is one, is an older one put back.
+fn standing(settings: &Settings) -> Result<Option<String>, Failure> {
+    match Reader::open(&settings.ledger) {
+        Ok(reader) => Ok(status::standing(&reader, settings)?),
+        // Its own commands say what is wrong with it.
+        Err(_) => Ok(None),
     }
 }
 

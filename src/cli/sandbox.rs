@@ -38,6 +38,7 @@ use crate::{
 ///   clear_faults             "shop"
 ///   pause_shoppers           "paused": true or false
 ///   take_deliveries          what has come and must be booked in the ledger too
+///   excuse                   "excused": true while stockd is away and owes nothing
 ///
 /// GET on the control address shows everything, with the referee's verdict on oversells.
 #[derive(Debug, Args)]

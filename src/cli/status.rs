@@ -9,7 +9,10 @@ use super::{ConfigArg, Failure, Out, ask};
 use crate::{
     config::Secrets,
     domain::{ChannelSettings, Settings, Units, UtcMs},
-    ledger::{Brake, ChannelRow, ListingState, OpenWrites, Pause, Reader, Totals, writer_is_running},
+    ledger::{
+        Brake, ChannelRow, LedgerError, ListingState, OpenWrites, Pause, Reader, Restored, Standing, Totals,
+        writer_is_running,
+    },
 };
 
 const DAY_MS: i64 = 86_400_000;
@@ -35,6 +38,8 @@ struct Report {
     ledger: PathBuf,
     /// Whether a daemon (or another command that writes) has the ledger open.
     running: bool,
+    /// An older ledger was put back, and whatever raises is held until every channel has been read again.
+    restored: Option<Restored>,
     totals: Totals,
     channels: Vec<ChannelStatus>,
     oversold: Vec<Short>,
@@ -99,12 +104,14 @@ fn report(settings: &Settings) -> Result<Report, Failure> {
     let mut report = Report {
         ledger: settings.ledger.clone(),
         running: writer_is_running(&settings.ledger),
+        restored: reader.restored()?,
         totals: reader.totals()?,
         channels: channels?,
         oversold: oversold.into_iter().map(|row| Short { sku: row.sku, available: row.available }).collect(),
         attention: Vec::new(),
     };
     report.attention = attention(&report);
+    report.attention.extend(standing(&reader, settings)?);
     Ok(report)
 }
 
@@ -133,6 +140,30 @@ fn channel_status(
         pauses: pauses.iter().filter(|pause| pause.channel == channel.id).cloned().collect(),
         incidents: reader.incident_counts(&channel.id, ask::now().plus_ms(-DAY_MS))?,
     })
+}
+
+/// What the head record says of the ledger, and what is held for it.
+pub(super) fn standing(reader: &Reader, settings: &Settings) -> Result<Option<String>, LedgerError> {
+    if let Standing::Behind { detail, .. } = reader.standing(&settings.ledger)? {
+        return Ok(Some(format!(
+            "the ledger is an older one put back: {detail}; from the next start on nothing is raised until every channel \
+             has been read again"
+        )));
+    }
+    Ok(reader.restored()?.map(|restored| {
+        let waits = settings.channels.iter().filter_map(|channel| match restored.of(&channel.id) {
+            None => Some(format!("{} (numbers and orders)", channel.id)),
+            Some(known) if known.swept_at.is_none() => Some(format!("{} (orders)", channel.id)),
+            Some(_) => None,
+        });
+        format!(
+            "an older ledger was put back, noticed {}: {}; nothing is raised on any channel until these have been read \
+             again: {}",
+            restored.at.rfc3339_seconds(),
+            restored.detail,
+            waits.collect::<Vec<_>>().join(", ")
+        )
+    }))
 }
 
 fn attention(report: &Report) -> Vec<String> {

@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::{
+    catch_up::ReadAgain,
     pace::{Budget, Sort},
     queue::Queue,
 };
@@ -69,6 +70,10 @@ pub(super) struct Channel {
     pub(super) managed: i64,
     pub(super) braked: bool,
     pub(super) released: bool,
+    /// What is still to be read again since an older ledger was put back.
+    pub(super) read_again: Option<ReadAgain>,
+    /// Whether whatever raises waits until that has been done on every channel.
+    pub(super) raises_held: bool,
 }
 
 /// A read of orders, page by page.
@@ -217,6 +222,8 @@ impl Channel {
             managed: 0,
             braked: false,
             released: false,
+            read_again: None,
+            raises_held: false,
         }
     }
 
@@ -273,5 +280,10 @@ impl Channel {
     pub(super) const fn lapse_ms(&self) -> i64 {
         let caps = &self.settings.capabilities;
         caps.order_delay_ms + 2 * caps.time_step_ms
+    }
+
+    /// The same on the program's clock.
+    pub(super) fn lapse(&self) -> Duration {
+        Duration::from_millis(self.lapse_ms().max(0).cast_unsigned())
     }
 }

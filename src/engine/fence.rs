@@ -76,7 +76,7 @@ impl Engine {
         }
     }
 
-    /// The push that brings a place to its target; `None` where it needs none, must be read first or is held by the brake.
+    /// The push that brings a place to its target; `None` where it needs none, must be read first or is held.
     pub(super) fn new_push(&self, at: usize, place: PlaceId) -> Result<Option<NewPush>> {
         let channel = &self.channels[at].settings;
         let Some(plan) = plan::plan(&self.ledger, &self.settings, channel, &self.pauses, place)? else {
@@ -89,6 +89,9 @@ impl Engine {
             return Ok(None);
         }
         if self.channels[at].braked && !(plan.is_explained() && target < expected) {
+            return Ok(None);
+        }
+        if self.channels[at].raises_held && target > expected {
             return Ok(None);
         }
         let inputs = serde_json::to_string(&plan.inputs)

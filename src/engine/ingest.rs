@@ -50,6 +50,7 @@ impl Engine {
     pub(super) fn swept(&mut self, heard: Heard, at: usize, page: &OrdersPage) -> Result<()> {
         let Some(mut job) = self.channels[at].sweep.take() else { return Ok(()) };
         self.take_orders(heard.now, at, page)?;
+        let mut complete = false;
         let again = page.next.as_ref().map(|next| (next.clone(), job.tokens.insert(next.clone())));
         match again {
             Some((next, true)) => {
@@ -59,6 +60,7 @@ impl Engine {
             }
             Some((_, false)) => self.repeated_page(heard.now, at, "orders sweep"),
             None => {
+                complete = true;
                 let id = self.channels[at].settings.id.clone();
                 self.notices
                     .push(Notice::new(Level::Info, "orders.swept", "older orders read again").on(&id));
@@ -67,7 +69,7 @@ impl Engine {
         let channel = &mut self.channels[at];
         channel.next_sweep =
             channel.settings.sweep.wait_from(heard.now.utc.datetime()).map(|wait| heard.now.mono + wait);
-        Ok(())
+        self.swept_again(heard.now, at, complete.then_some(job.begun))
     }
 
     fn repeated_page(&mut self, now: Now, at: usize, what: &str) {
@@ -195,8 +197,10 @@ impl Engine {
         self.channels[at].next_scan = Some(now.mono + next);
         self.report_scan(now, at, &end)?;
         if let Some(problem) = &end.partial {
+            self.scan_again_soon(now, at);
             return self.incident(now, "scan.partial", &id, None, &format!("not believed: {problem}"));
         }
+        self.scanned_again(now, at)?;
         let booked = self.ledger.retry_quarantined(now.utc, &self.settings)?;
         self.mark_skus(now, &booked, Cause::Order)?;
         self.count_managed(at)?;

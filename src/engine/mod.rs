@@ -8,6 +8,7 @@ mod answers;
 mod blind;
 mod brake;
 mod buffers;
+mod catch_up;
 mod channel;
 mod delay;
 mod event;
@@ -28,7 +29,8 @@ use queue::{Entry, Path, Urgency};
 use seen::SeenOrders;
 
 use crate::{
-    domain::{ChannelId, Mode, Now, Operation, Settings, Sku, Units, UtcMs, WriteMode},
+    domain::{Call, ChannelId, Mode, Now, Operation, Settings, Sku, Units, UtcMs, WriteMode},
+    kill_points::{Point, pass},
     ledger::{Ledger, LedgerError, Pause, PlaceId},
 };
 
@@ -163,6 +165,7 @@ impl Engine {
     }
 
     fn round_and_commit(&mut self, now: Now, events: &[Event]) -> Result<Step> {
+        pass(Point::RoundBegin);
         self.ledger.begin()?;
         let mut step = Step { commands: Vec::new(), wake: Some(now.mono + LONGEST_SLEEP) };
         for event in events {
@@ -183,6 +186,9 @@ impl Engine {
             step.wake = step.wake.into_iter().chain(wake).min();
         }
         self.ledger.commit()?;
+        if step.commands.iter().any(|command| matches!(command.call, Call::Write { .. })) {
+            pass(Point::WritePrepared);
+        }
         Ok(step)
     }
 
@@ -200,7 +206,9 @@ impl Engine {
     fn checkpoint(&mut self, now: Now) -> Result<()> {
         let day = now.utc.0.div_euclid(86_400_000);
         if day != self.checked_day {
+            pass(Point::CheckpointBefore);
             self.ledger.checkpoint(now.utc)?;
+            pass(Point::CheckpointAfter);
             self.checked_day = day;
         }
         Ok(())
@@ -222,8 +230,8 @@ impl Engine {
             channel.forget(now, &under_way);
         }
         self.ledger.begin()?;
-        let loaded = self.ledger.keep_demand(now.utc, self.settings.policies.follow_demand());
-        let loaded = loaded.and_then(|()| {
+        let loaded = self.load_catch_up(now).and_then(|()| {
+            self.ledger.keep_demand(now.utc, self.settings.policies.follow_demand())?;
             (0..self.channels.len()).try_for_each(|at| {
                 self.load_brake(at)?;
                 self.load_unsettled(now, at)?;
@@ -329,7 +337,9 @@ impl Engine {
                 return Ok(());
             }
             for (id, operation) in waiting {
+                pass(Point::RequestBefore);
                 self.take_request(now, id, operation)?;
+                pass(Point::RequestAfter);
             }
         }
     }

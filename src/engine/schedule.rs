@@ -5,7 +5,7 @@ use std::{collections::HashSet, time::Duration};
 
 use super::{
     CallId, Command, Engine, Result,
-    channel::{Channel, Fence, FenceStage, InFlight, OrdersJob, ScanJob, What},
+    channel::{Channel, Fence, FenceStage, InFlight, OrdersJob, ScanJob, Unsettled, What},
     pace::Sort,
     queue::{Entry, Path},
 };
@@ -128,9 +128,8 @@ impl Engine {
     fn start_fence(&mut self, now: Now, at: usize, paid: f64) {
         let channel = &mut self.channels[at];
         let most = channel.settings.capabilities.write_batch.min(channel.settings.capabilities.read_batch);
-        let braked = channel.braked;
-        let batch =
-            channel.queue.take_batch(now.mono, most, |e| e.path == Path::Fenced && passes_brake(e, braked));
+        let holds = channel.holds();
+        let batch = channel.queue.take_batch(now.mono, most, |e| e.path == Path::Fenced && holds.let_pass(e));
         let price = |sort| channel.budget.cost(sort, batch.len());
         let (levels, orders, write) = (price(Sort::Levels), price(Sort::Orders), price(Sort::Write));
         // The price was asked before the batch was known.
@@ -239,11 +238,14 @@ fn next_work(channel: &Channel, now: Now, ready: bool) -> Option<Work> {
             && (channel.scan.is_some() || due(channel.next_scan)))
         .then_some(Work::Scan);
     }
-    if let Some(which) = channel.unsettled.iter().position(|u| !u.busy && u.due <= now.mono) {
+    // A repeat is a write: it rests on what all channels have sold.
+    let may_settle = |u: &Unsettled| !u.busy && u.due <= now.mono && (ready || !channel.repeats(now, u));
+    if let Some(which) = channel.unsettled.iter().position(may_settle) {
         return Some(Work::Settle(which));
     }
     let free = fence.is_none() && !channel.orders_in_flight;
-    let may = |e: &Entry| passes_brake(e, channel.braked) && (e.path == Path::Direct || free);
+    let holds = channel.holds();
+    let may = |e: &Entry| holds.let_pass(e) && (e.path == Path::Direct || free);
     if ready
         && channel.polled
         && channel.settings.mode == Mode::Push
@@ -260,9 +262,26 @@ fn next_work(channel: &Channel, now: Now, ready: bool) -> Option<Work> {
     None
 }
 
-/// An engaged brake holds everything but decreases that an order explains, and reads.
-pub(super) fn passes_brake(entry: &Entry, braked: bool) -> bool {
-    !braked || entry.urgency == super::Urgency::Read || (entry.explained && entry.urgency.lowers())
+/// What keeps entries of a channel's queue from going.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Holds {
+    braked: bool,
+    raises_held: bool,
+}
+
+impl Holds {
+    /// An engaged brake holds everything but decreases that an order explains, and reads; an older ledger put back
+    /// holds what raises.
+    pub(super) fn let_pass(self, entry: &Entry) -> bool {
+        let (lowers, reads) = (entry.urgency.lowers(), entry.urgency == super::Urgency::Read);
+        reads || ((!self.braked || (entry.explained && lowers)) && (!self.raises_held || lowers))
+    }
+}
+
+impl Channel {
+    pub(super) const fn holds(&self) -> Holds {
+        Holds { braked: self.braked, raises_held: self.raises_held }
+    }
 }
 
 fn price(channel: &Channel, now: Now, work: Work) -> f64 {

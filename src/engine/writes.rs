@@ -7,7 +7,6 @@ use super::{
     channel::{Channel, Heard, Shown, Unsettled, What},
     plan,
     queue::Path,
-    schedule::passes_brake,
 };
 use crate::{
     domain::{Call, CallError, LevelReading, Mode, Now, RowOutcome},
@@ -28,9 +27,8 @@ impl Engine {
     /// Takes the most urgent places that can be written without a fence and records their pushes.
     pub(super) fn prepare_direct(&mut self, now: Now, at: usize, price: f64) -> Result<Option<OpenRequest>> {
         let channel = &mut self.channels[at];
-        let (most, braked) = (channel.write_rows, channel.braked);
-        let batch =
-            channel.queue.take_batch(now.mono, most, |e| e.path == Path::Direct && passes_brake(e, braked));
+        let (most, holds) = (channel.write_rows, channel.holds());
+        let batch = channel.queue.take_batch(now.mono, most, |e| e.path == Path::Direct && holds.let_pass(e));
         let mut pushes = Vec::with_capacity(batch.len());
         for place in batch {
             match self.new_push(at, place)? {
@@ -251,13 +249,11 @@ impl Engine {
         Ok(())
     }
 
-    /// Whether repeating a request would raise a number above what it should show by now.
+    /// Whether repeating a request would write a number above what it should be by now. Its key may never have arrived,
+    /// and then the repeat is the first that does.
     fn repeat_shows_too_much(&self, at: usize, request: &OpenRequest) -> Result<bool> {
         let channel = &self.channels[at].settings;
         for (row, place) in request.rows.iter().zip(&request.places) {
-            if row.change_from.is_some_and(|from| row.value <= from) {
-                continue;
-            }
             let plan = plan::plan(&self.ledger, &self.settings, channel, &self.pauses, *place)?;
             if plan.and_then(|plan| plan.target()).is_some_and(|target| row.value > target) {
                 return Ok(true);
@@ -335,7 +331,7 @@ impl Engine {
 
 impl Channel {
     /// How long a write may take to show in a read.
-    fn settle(&self) -> Duration {
+    pub(super) fn settle(&self) -> Duration {
         Duration::from_millis(self.settings.capabilities.settle_ms.max(0).cast_unsigned())
     }
 

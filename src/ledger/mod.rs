@@ -8,6 +8,7 @@ mod audit;
 mod demand;
 mod error;
 mod expectation;
+mod head;
 mod listings;
 mod mailbox;
 mod movements;
@@ -17,6 +18,7 @@ mod outbox;
 mod places;
 mod quarantine;
 mod read;
+mod restored;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -39,6 +41,7 @@ pub use audit::OrderTotals;
 pub use demand::HeldBuffer;
 pub use error::LedgerError;
 pub use expectation::{Compared, Comparison, DueShadow, Span};
+pub use head::Standing;
 pub use listings::{ListingState, ScanEnd};
 pub use mailbox::Mailbox;
 pub use movements::{Movement, MovementKind};
@@ -47,7 +50,10 @@ pub use orders::{Ingested, OwnSale};
 pub use outbox::{NewPush, OpenRequest, PushState};
 pub use places::{ComponentStock, PlaceId, PlaceRow};
 pub use read::*;
+pub use restored::{ReadAgain, Restored};
 pub use verify::{Check, Depth, Invariant, Problem, VerifyReport};
+
+use crate::kill_points::{Point, pass};
 
 /// The schema this program writes.
 pub const SCHEMA_VERSION: i64 = 2;
@@ -79,6 +85,8 @@ pub struct StatementCost {
 pub struct Ledger {
     reader: Reader,
     path: PathBuf,
+    head: head::Head,
+    found: Standing,
     _lock: File,
 }
 
@@ -94,7 +102,8 @@ impl Ledger {
     ///
     /// # Errors
     /// [`LedgerError::Locked`] while another program writes it (fault P6), [`LedgerError::TooNew`] where a newer
-    /// program made it, [`LedgerError::Unusable`] where the file can't be opened or isn't sound (faults P3, P5).
+    /// program made it, [`LedgerError::Unusable`] where the file can't be opened or isn't sound (faults P3, P5),
+    /// [`LedgerError::OtherHead`] where the head record beside it is that of another ledger (fault P12).
     pub fn open(path: &Path) -> Result<Self> {
         let lock = lock_beside(path)?;
         let mut conn = Connection::open(path).map_err(|e| LedgerError::unusable(path, &e))?;
@@ -108,7 +117,15 @@ impl Ledger {
         }
         conn.pragma_update(None, "synchronous", "FULL")?;
         migrate(&mut conn, path)?;
-        Ok(Self { reader: Reader { conn }, path: path.to_owned(), _lock: lock })
+        let reader = Reader { conn };
+        let found = reader.standing(path).map_err(|error| match error {
+            LedgerError::Sqlite(error) => LedgerError::unusable(path, &error),
+            other => other,
+        })?;
+        let head = head::Head::open(path)?;
+        let ledger = Self { reader, path: path.to_owned(), head, found, _lock: lock };
+        ledger.take_up_head()?;
+        Ok(ledger)
     }
 
     /// The file.
@@ -141,12 +158,15 @@ impl Ledger {
         Ok(self.conn.execute_batch("BEGIN IMMEDIATE")?)
     }
 
-    /// Ends the transaction; when this returns, what it wrote is on disk.
+    /// Ends the transaction; when this returns, what it wrote is on disk, and so is how far the ledger has come.
     ///
     /// # Errors
     /// [`LedgerError::Sqlite`], for instance on a full disk (fault P2): roll back.
     pub fn commit(&self) -> Result<()> {
-        Ok(self.conn.execute_batch("COMMIT")?)
+        pass(Point::CommitBefore);
+        self.conn.execute_batch("COMMIT")?;
+        pass(Point::CommitAfter);
+        self.note_head()
     }
 
     /// Undoes the transaction, if one is open.

@@ -19,3 +19,18 @@ CREATE TABLE held_buffer (
     units   INTEGER NOT NULL CHECK (units >= 0),
     figures TEXT    NOT NULL
 ) STRICT;
+
+-- The ledger was found behind its head record: an older file was put in its place, or its write-ahead log was lost.
+-- While there is a row nothing is raised. A file put back later is found behind anew.
+CREATE TABLE restored (
+    id     INTEGER PRIMARY KEY CHECK (id = 1),
+    at     INTEGER NOT NULL,
+    detail TEXT    NOT NULL
+) STRICT;
+
+-- How far each channel has been read again since: its numbers, then its orders.
+CREATE TABLE restored_channel (
+    channel    TEXT PRIMARY KEY,
+    scanned_at INTEGER NOT NULL,
+    swept_at   INTEGER
+) STRICT, WITHOUT ROWID;

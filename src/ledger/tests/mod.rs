@@ -2,6 +2,7 @@
 
 mod counts;
 mod files;
+mod head;
 mod orders;
 mod outbox;
 mod places;
