@@ -227,7 +227,8 @@ fn a_buffer_turned_on_later_knows_the_orders_of_the_last_months() {
         world.run_until(now.mono + seconds(10)).unwrap();
     }
     assert_eq!(world.shop("south").shows("SKU-0"), 70);
-    let on = rules(folder.path(), &self::shops(), auto());
+    let rule = PolicyRule { oversell_cost: Some(100 * COST), ..auto() };
+    let on = rules(folder.path(), &self::shops(), rule);
     world.restart(on, || false).unwrap();
     world.run_until(HOUR).unwrap();
     assert_eq!(world.shop("south").shows("SKU-0"), 69);
