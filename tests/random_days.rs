@@ -106,6 +106,11 @@ fn staff_set_numbers_by_hand() {
 }
 
 #[test]
+fn buffers_that_follow_demand() {
+    days(1_200..1_220, Weather { order_delay_ms: 300, restocks: true, auto: true, ..Weather::default() });
+}
+
+#[test]
 fn everything_at_once() {
     let weather = Weather {
         order_delay_ms: 400,
@@ -122,6 +127,8 @@ fn everything_at_once() {
         bundles: true,
         locations: true,
         edits: false,
+        auto: false,
     };
     days(1_300..1_320, weather);
+    days(1_320..1_325, Weather { auto: true, ..weather });
 }

@@ -12,9 +12,9 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use url::{Host, Url};
 
-use super::{BuildError, Common};
+use super::{BuildError, Common, valve::Valve};
 use crate::{
-    domain::{CallError, Meter, UtcMs},
+    domain::{CallError, Meter, Quota, UtcMs},
     kill_points::{Point, pass},
 };
 
@@ -70,16 +70,18 @@ impl Arrived {
 #[derive(Debug)]
 pub(super) struct Http {
     client: reqwest::Client,
+    valve: Valve,
     max_body_bytes: usize,
     secrets: Vec<SecretString>,
     explain: fn(&Value) -> Said,
 }
 
 impl Http {
-    /// A client for `base`; `secrets` are cut out of whatever the channel says, `explain` reads its error bodies.
+    /// A client for `base` that keeps to `quota`; `secrets` are cut out of whatever the channel says, `explain` reads its error bodies.
     pub(super) fn new(
         base: &Url,
         common: &Common,
+        quota: Quota,
         secrets: Vec<SecretString>,
         explain: fn(&Value) -> Said,
     ) -> Result<Self, BuildError> {
@@ -100,7 +102,7 @@ impl Http {
             builder = builder.no_proxy();
         }
         let client = builder.build().map_err(|e| BuildError::Client(describe(e)))?;
-        Ok(Self { client, max_body_bytes: common.max_body_bytes, secrets, explain })
+        Ok(Self { client, valve: Valve::new(quota), max_body_bytes: common.max_body_bytes, secrets, explain })
     }
 
     /// A `GET` to be finished by the channel and given to [`Http::send`].
@@ -127,6 +129,7 @@ impl Http {
             Intent::Read => (Point::ReadSend, Point::ReadReply),
             Intent::Write => (Point::WriteSend, Point::WriteReply),
         };
+        self.valve.pass().await;
         pass(send);
         let response = match request.send().await {
             Ok(response) => response,

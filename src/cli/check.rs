@@ -14,7 +14,7 @@ use super::{
 use crate::{
     config::{self, Loaded, Secrets},
     domain::{
-        Cadence, ChannelSettings, Settings,
+        Buffer, Cadence, ChannelId, ChannelSettings, Settings, Units,
         policy::{Policy, PolicyRule, SkuPattern},
     },
     ledger::Reader,
@@ -175,8 +175,16 @@ fn schedule(what: &'static str, cadence: &Cadence) -> ScheduleReport {
 
 fn policy_text(policy: &Policy) -> String {
     let cap = policy.cap.map_or_else(|| "none".to_owned(), |cap| cap.to_string());
+    let auto = match policy.buffer {
+        Buffer::Auto(auto) => format!(" (oversell_cost {}, buffer_max {})", auto.oversell_cost, auto.most),
+        Buffer::Units(_) | Buffer::Percent(_) => String::new(),
+    };
+    let last = match policy.last_units {
+        Units::ZERO => String::new(),
+        last => format!(", 0 for the last {last}"),
+    };
     format!(
-        "buffer {}, share {}, cap {cap}, min_quantity {}",
+        "buffer {}{auto}, share {}, cap {cap}, min_quantity {}{last}",
         policy.buffer, policy.share, policy.min_quantity
     )
 }
@@ -187,6 +195,13 @@ fn override_report(rule: &PolicyRule) -> OverrideReport {
         rule.share.map(|share| format!("share {share}")),
         rule.cap.map(|cap| format!("cap {cap}")),
         rule.min_quantity.map(|least| format!("min_quantity {least}")),
+        rule.oversell_cost.map(|cost| format!("oversell_cost {cost}")),
+        rule.buffer_max.map(|most| format!("buffer_max {most}")),
+        rule.last_units.map(|last| format!("last_units {last}")),
+        rule.last_units_on.as_ref().map(|on| {
+            let names: Vec<&str> = on.iter().map(ChannelId::as_str).collect();
+            format!("last_units_on {}", names.join(" and "))
+        }),
     ];
     OverrideReport {
         sku: rule.sku.as_ref().map_or("*", SkuPattern::as_str).to_owned(),

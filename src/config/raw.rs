@@ -51,6 +51,10 @@ pub(super) struct RawPolicy {
     pub(super) share: Option<RawScalar>,
     pub(super) cap: Option<i64>,
     pub(super) min_quantity: Option<i64>,
+    pub(super) oversell_cost: Option<i64>,
+    pub(super) buffer_max: Option<i64>,
+    pub(super) last_units: Option<i64>,
+    pub(super) last_units_on: Option<Vec<String>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -132,6 +136,10 @@ pub(super) struct RawOverride {
     pub(super) share: Option<RawScalar>,
     pub(super) cap: Option<i64>,
     pub(super) min_quantity: Option<i64>,
+    pub(super) oversell_cost: Option<i64>,
+    pub(super) buffer_max: Option<i64>,
+    pub(super) last_units: Option<i64>,
+    pub(super) last_units_on: Option<Vec<String>>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -71,6 +71,10 @@ pub(super) struct Channel {
     pub(super) polled: bool,
     /// When the last read of orders over the whole overlap that came to its end was begun.
     pub(super) orders_read: Option<Duration>,
+    /// For how long its orders could not be read, in steps; `None`: not known since the start.
+    pub(super) blind: Option<Duration>,
+    /// The last SKU whose buffers elsewhere have followed that, if there are more.
+    pub(super) followed: Option<String>,
     pub(super) scanned: bool,
     pub(super) poll: Option<OrdersJob>,
     pub(super) sweep: Option<OrdersJob>,
@@ -237,6 +241,8 @@ impl Channel {
             wake: None,
             polled: false,
             orders_read: None,
+            blind: None,
+            followed: None,
             scanned: false,
             poll: None,
             sweep: None,

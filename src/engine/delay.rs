@@ -74,7 +74,6 @@ impl Delays {
 
 impl Engine {
     /// The longest time that passes, but for one time in a hundred, from a sale on a channel to a push that answers it.
-    #[expect(dead_code, reason = "what the buffers are worked out from")]
     pub(super) fn sync_delay(&self, at: usize) -> Duration {
         let channel = &self.channels[at];
         poll::known_after(channel) + channel.delays.landed().unwrap_or(PUSH)

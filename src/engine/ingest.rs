@@ -233,6 +233,7 @@ impl Engine {
         let booked = self.ledger.retry_quarantined(now.utc, &self.settings)?;
         self.mark_skus(now, &booked, Cause::Order)?;
         self.count_managed(at)?;
+        self.hold_back_on(now, at)?;
         self.mark_channel(now, at)
     }
 

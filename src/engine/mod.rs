@@ -5,7 +5,9 @@
 //! it is dropped and built anew from the ledger.
 
 mod answers;
+mod blind;
 mod brake;
+mod buffers;
 mod catch_up;
 mod channel;
 mod delay;
@@ -67,7 +69,7 @@ pub struct Engine {
 /// Why a place is looked at again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cause {
-    /// An order moved its stock.
+    /// An order moved its stock, or what the others sell its buffer.
     Order,
     /// Anything else: a count, a read, a changed rule.
     Other,
@@ -186,6 +188,8 @@ impl Engine {
             }
         }
         self.lapse_shadows(now)?;
+        let more = self.watch_blindness(now)?;
+        step.wake = step.wake.into_iter().chain(more).min();
         self.checkpoint(now)?;
         self.follow_changes(now)?;
         for at in 0..self.channels.len() {
@@ -243,6 +247,7 @@ impl Engine {
         }
         self.ledger.begin()?;
         let loaded = self.load_catch_up(now).and_then(|()| {
+            self.ledger.keep_demand(now.utc, self.settings.policies.follow_demand())?;
             (0..self.channels.len()).try_for_each(|at| {
                 self.load_brake(at)?;
                 self.load_delays(at)?;
@@ -287,7 +292,11 @@ impl Engine {
     /// Looks at every place again whose listing is made of one of these SKUs, on all channels.
     fn mark_skus(&mut self, now: Now, skus: &[Sku], cause: Cause) -> Result<()> {
         for sku in skus {
-            for (channel, place) in self.ledger.places_of_sku(sku)? {
+            let places = self.ledger.places_of_sku(sku)?;
+            if cause == Cause::Order {
+                self.hold_back(now, &places)?;
+            }
+            for (channel, place) in places {
                 if let Some(at) = self.index_of(&channel) {
                     self.mark_on(now, at, place, cause)?;
                 }

@@ -110,6 +110,7 @@ impl Ledger {
             } else {
                 mover.difference(units, LineNet::default(), net, context.order.created_at)?;
             }
+            note_demand(self, context, sku, units.times(net.ordered), context.order.created_at)?;
             done.skus.push(sku.clone());
         }
         Ok(())
@@ -139,6 +140,13 @@ impl Ledger {
                 units,
                 old,
                 new,
+                context.order.updated_at,
+            )?;
+            note_demand(
+                self,
+                context,
+                &sku,
+                units.times(new.ordered - old.ordered),
                 context.order.updated_at,
             )?;
             done.skus.push(sku);
@@ -211,6 +219,15 @@ impl Mover<'_> {
         self.go(MovementKind::Ship, -shipped, -shipped, updated)?;
         self.go(MovementKind::Return, times(new.restocked - old.restocked), Units::ZERO, updated)
     }
+}
+
+/// Units newly sold are demand, wherever a buffer follows it.
+fn note_demand(ledger: &Ledger, context: &Context<'_>, sku: &Sku, sold: Units, at: UtcMs) -> Result<()> {
+    if sold > Units::ZERO && context.settings.policies.follow_demand() {
+        // Nothing is sold in the future, whatever a clock says.
+        ledger.note_demand(&context.channel.id, sku, sold, at.min(context.at))?;
+    }
+    Ok(())
 }
 
 /// Where a line takes stock from: the ledger location that stands for the channel's, else the order location.

@@ -259,7 +259,10 @@ impl Ledger {
 
 impl Reader {
     /// What a listing is made of, by SKU; empty before it was matched.
-    pub(super) fn components(&self, listing: i64) -> Result<Vec<Component>> {
+    ///
+    /// # Errors
+    /// [`LedgerError::Sqlite`].
+    pub fn components(&self, listing: i64) -> Result<Vec<Component>> {
         let rows: Vec<(String, Units)> = self.all(
             "SELECT sku, units FROM listing_component WHERE listing = ?1 ORDER BY sku",
             [listing],

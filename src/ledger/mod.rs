@@ -6,6 +6,7 @@
 mod applying;
 mod audit;
 mod delays;
+mod demand;
 mod error;
 mod expectation;
 mod head;
@@ -43,6 +44,7 @@ use rusqlite::{
 
 pub use audit::OrderTotals;
 pub use delays::DelayRow;
+pub use demand::HeldBuffer;
 pub use error::LedgerError;
 pub use expectation::{Compared, Comparison, DueShadow, Span};
 pub use head::Standing;

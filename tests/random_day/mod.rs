@@ -14,8 +14,9 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use stockd::{
     domain::{
-        Bundle, Cadence, ChannelLocation, Component, CountBasis, CountRow, LocationId, Operation, Quota,
-        Settings, Sku, Units, WriteMode,
+        Buffer, Bundle, Cadence, ChannelLocation, Component, CountBasis, CountRow, LocationId, Operation,
+        Place, Policies, Quota, Settings, Sku, Units, WriteMode,
+        policy::{AutoBuffer, PolicyRule},
     },
     ledger::Depth,
 };
@@ -59,6 +60,8 @@ pub struct Weather {
     pub locations: bool,
     /// Staff set numbers by hand, and the catalogue is read often.
     pub edits: bool,
+    /// Whether buffers follow demand.
+    pub auto: bool,
 }
 
 impl Weather {
@@ -121,6 +124,14 @@ impl Day {
             channel: None,
             components: vec![component("SKU-0", 1), component("SKU-1", 2)],
         }];
+        if weather.auto {
+            settings.policies = Policies::new(vec![PolicyRule {
+                buffer: Some(Buffer::Auto(AutoBuffer::default())),
+                oversell_cost: Some(20_000),
+                buffer_max: Some(Units::of(3)),
+                ..PolicyRule::default()
+            }]);
+        }
         for (channel, shop) in settings.channels.iter_mut().zip(&shops) {
             if weather.locations {
                 channel.order_location = LocationId::new(LOCATIONS[0]);
@@ -442,13 +453,26 @@ impl Day {
         assert_eq!(writes(&self.world), before, "seed {seed}: it is quiet, and still numbers are written");
     }
 
+    fn held_back(&self, shop: &Shop, place: &Place) -> i64 {
+        let ledger = self.world.engine().ledger();
+        let place = ledger.place_id(&shop.id, place).unwrap().unwrap();
+        let held = ledger.held_buffer(place).unwrap().map_or(0, |held| held.units.get());
+        assert!(held == 0 || (self.weather.auto && held <= 3));
+        held
+    }
+
     fn all_show_the_truth(&self) {
         for shop in &self.world.shops {
             for listing in shop.listings() {
                 for location in &shop.locations {
                     let parts = self.weather.parts(&listing.sku, &here(shop.id.as_str(), location));
                     let lots = |(key, each): &(String, i64)| self.truth[key].0.div_euclid(*each);
-                    let target = parts.iter().map(lots).min().unwrap().max(0);
+                    let place = Place {
+                        listing: listing.id.clone(),
+                        location: ChannelLocation::new(location.as_str()),
+                    };
+                    let available = parts.iter().map(lots).min().unwrap();
+                    let target = (available - self.held_back(shop, &place)).max(0);
                     assert_eq!(
                         shop.shows_at(&listing.sku, location),
                         target,
