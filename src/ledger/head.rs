@@ -52,6 +52,8 @@ pub(super) struct Head {
     path: PathBuf,
     /// Whether stock has moved or a request was prepared since it was last written.
     pub(super) due: Cell<bool>,
+    /// Whether anybody will ever ask; for a ledger that is thrown away nothing is written.
+    pub(super) wanted: bool,
 }
 
 /// Where a ledger's head record lies.
@@ -126,7 +128,7 @@ impl Head {
             Ok(file)
         };
         let file = open().map_err(|error| head_error(&path, &error))?;
-        Ok(Self { file, path, due: Cell::new(false) })
+        Ok(Self { file, path, due: Cell::new(false), wanted: true })
     }
 
     fn write(&self, record: &Record) -> Result<()> {
@@ -146,7 +148,7 @@ impl Head {
 impl Ledger {
     /// Notes how far the ledger has come, if it has come further.
     pub(super) fn note_head(&self) -> Result<()> {
-        if self.head.due.get() {
+        if self.head.wanted && self.head.due.get() {
             self.head.write(&self.record()?)?;
             self.head.due.set(false);
         }

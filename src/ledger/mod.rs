@@ -158,7 +158,8 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::open`].
     pub fn open_disposable(path: &Path) -> Result<Self> {
-        let ledger = Self::open(path)?;
+        let mut ledger = Self::open(path)?;
+        ledger.head.wanted = false;
         let conn = &ledger.conn;
         conn.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
         conn.query_row("PRAGMA journal_mode = MEMORY", [], |row| row.get::<_, String>(0))?;
