@@ -2,16 +2,23 @@
 
 use std::time::Duration;
 
-use super::{Cause, Engine, Level, Notice, Result, answers::jittered, channel::Heard, seen::content_hash};
+use super::{
+    Cause, Engine, Level, Notice, Result,
+    answers::jittered,
+    channel::{Heard, ScanJob},
+    seen::content_hash,
+};
 use crate::{
     domain::{
         Cadence, LevelReading, ListingsPage, Now, OrderSnapshot, OrdersPage, Units, UtcMs, settings::POLITE,
     },
-    ledger::{Comparison, PlaceId, ScanEnd},
+    ledger::{Comparison, OrderRead, PlaceId, ScanEnd},
 };
 
 /// How long after an unexplained gap a place is read again.
 const SECOND_LOOK: Duration = Duration::from_secs(3);
+/// When the catalogue is read again that missed a listing.
+const RESCAN_PAUSE: Duration = Duration::from_mins(2);
 /// The pause after a page token came twice.
 const REPEATED_PAGE_PAUSE: Duration = Duration::from_mins(1);
 
@@ -19,7 +26,9 @@ impl Engine {
     /// A page of the regular order poll. The cursor moves after the last one only.
     pub(super) fn polled(&mut self, heard: Heard, at: usize, page: &OrdersPage) -> Result<()> {
         let Some(mut job) = self.channels[at].poll.take() else { return Ok(()) };
-        job.latest = job.latest.max(self.take_orders(heard.now, at, page)?);
+        let lag = self.channels[at].settings.capabilities.order_delay_ms;
+        job.complete_to.get_or_insert(heard.span.from.plus_ms(-lag));
+        job.latest = job.latest.max(self.take_orders(heard.now, at, page, OrderRead::Listed)?);
         if let Some(next) = &page.next {
             if job.tokens.insert(next.clone()) {
                 job.page = Some(next.clone());
@@ -32,10 +41,13 @@ impl Engine {
             return Ok(());
         }
         let id = self.channels[at].settings.id.clone();
-        if let Some(latest) = job.latest.map(|latest| latest.min(heard.span.to))
-            && self.ledger.cursor(id.as_str())?.is_none_or(|had| latest > had)
-        {
-            self.ledger.move_cursor(id.as_str(), latest)?;
+        if let Some(latest) = job.latest {
+            let cursor = job.complete_to.map_or(latest, |complete| latest.min(complete));
+            // Behind the latest it moves in steps, not with each poll of a channel that has fallen quiet.
+            let step = if cursor == latest { 1 } else { lag.max(1) };
+            if self.ledger.cursor(id.as_str())?.is_none_or(|had| cursor.since(had) >= step) {
+                self.ledger.move_cursor(id.as_str(), cursor)?;
+            }
         }
         let channel = &mut self.channels[at];
         channel.polled = true;
@@ -43,13 +55,13 @@ impl Engine {
         channel.polls += 1;
         channel.next_poll = heard.now.mono + wait(&channel.settings.orders, channel, heard.now);
         self.fence_orders_read(at);
-        Ok(())
+        self.sees(heard.now, at)
     }
 
     /// A page of the sweep over older orders; it moves no cursor.
     pub(super) fn swept(&mut self, heard: Heard, at: usize, page: &OrdersPage) -> Result<()> {
         let Some(mut job) = self.channels[at].sweep.take() else { return Ok(()) };
-        self.take_orders(heard.now, at, page)?;
+        self.take_orders(heard.now, at, page, OrderRead::Listed)?;
         let again = page.next.as_ref().map(|next| (next.clone(), job.tokens.insert(next.clone())));
         match again {
             Some((next, true)) => {
@@ -82,29 +94,44 @@ impl Engine {
     }
 
     /// Brings the ledger to what a page says. Gives the latest change on it.
-    pub(super) fn take_orders(&mut self, now: Now, at: usize, page: &OrdersPage) -> Result<Option<UtcMs>> {
+    pub(super) fn take_orders(
+        &mut self,
+        now: Now,
+        at: usize,
+        page: &OrdersPage,
+        read: OrderRead,
+    ) -> Result<Option<UtcMs>> {
         for problem in &page.rejected {
             let id = self.channels[at].settings.id.clone();
             self.notices.push(Notice::new(Level::Warn, "order.rejected", problem).on(&id));
         }
         for order in &page.orders {
-            self.ingest(now, at, order)?;
+            self.ingest(now, at, order, read)?;
         }
         Ok(page.orders.iter().map(|order| order.updated_at).max())
     }
 
-    fn ingest(&mut self, now: Now, at: usize, order: &OrderSnapshot) -> Result<()> {
+    fn ingest(&mut self, now: Now, at: usize, order: &OrderSnapshot, read: OrderRead) -> Result<()> {
         let content = content_hash(order);
-        if self.seen.has(at, order, content) {
+        if self.seen.has(at, order, content, read) {
             return Ok(());
         }
         let settings = &self.channels[at].settings;
-        let done = self.ledger.ingest_order(now.utc, &self.settings, settings, order, content)?;
-        self.seen.put(at, order, content);
+        let id = settings.id.clone();
+        let done = self.ledger.ingest_order(now.utc, &self.settings, settings, order, content, read)?;
+        if done.doubted {
+            self.channels[at].doubted = true;
+            let detail = "another snapshot with the same update time says otherwise: read by its id";
+            self.notices
+                .push(Notice::new(Level::Debug, "order.doubted", detail).on(&id).order(&order.number));
+        }
         if !done.fresh {
+            if done.doubted {
+                self.seen.doubt(at, order, content);
+            }
             return Ok(());
         }
-        let id = settings.id.clone();
+        self.seen.put(at, order, content);
         let mut touched = Vec::new();
         for sale in &done.own {
             touched.extend(self.ledger.own_sale(&self.channels[at].settings, sale)?);
@@ -158,6 +185,7 @@ impl Engine {
     pub(super) fn scanned(&mut self, heard: Heard, at: usize, page: &ListingsPage) -> Result<()> {
         let Some(mut job) = self.channels[at].scan.take() else { return Ok(()) };
         let id = self.channels[at].settings.id.clone();
+        job.rejected += page.rejected.len();
         for problem in &page.rejected {
             self.notices.push(Notice::new(Level::Warn, "listing.rejected", problem).on(&id));
         }
@@ -177,21 +205,23 @@ impl Engine {
             self.channels[at].next_scan = Some(heard.now.mono + REPEATED_PAGE_PAUSE);
             return Ok(());
         }
-        self.finish_scan(heard.now, at, job.number)
+        self.finish_scan(heard.now, at, &job)
     }
 
-    fn finish_scan(&mut self, now: Now, at: usize, number: i64) -> Result<()> {
+    fn finish_scan(&mut self, now: Now, at: usize, job: &ScanJob) -> Result<()> {
         let channel = &self.channels[at];
         let id = channel.settings.id.clone();
         let end = self.ledger.finish_scan(
             now.utc,
             &self.settings,
             &channel.settings,
-            number,
+            job.number,
             self.brake_limit(at),
+            job.rejected == 0,
         )?;
         self.channels[at].scanned = true;
         let next = wait(&self.channels[at].settings.scan, &self.channels[at], now);
+        let next = if end.missed > 0 { next.min(RESCAN_PAUSE) } else { next };
         self.channels[at].next_scan = Some(now.mono + next);
         self.report_scan(now, at, &end)?;
         if let Some(problem) = &end.partial {

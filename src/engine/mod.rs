@@ -5,6 +5,7 @@
 //! it is dropped and built anew from the ledger.
 
 mod answers;
+mod blind;
 mod brake;
 mod channel;
 mod event;
@@ -13,6 +14,7 @@ mod ingest;
 mod pace;
 pub mod plan;
 mod queue;
+mod reread;
 mod schedule;
 mod seen;
 mod writes;
@@ -58,6 +60,8 @@ pub struct Engine {
 enum Cause {
     /// An order moved its stock.
     Order,
+    /// A person counted or received that very SKU.
+    Person,
     /// Anything else: a count, a read, a changed rule.
     Other,
 }
@@ -174,6 +178,7 @@ impl Engine {
         for at in 0..self.channels.len() {
             self.wake_later(now, at)?;
             self.watch_brake(now, at)?;
+            self.watch_sight(now, at)?;
             let wake = self.pump(now, at, &mut step.commands)?;
             step.wake = step.wake.into_iter().chain(wake).min();
         }
@@ -219,6 +224,7 @@ impl Engine {
         self.ledger.begin()?;
         let loaded = (0..self.channels.len()).try_for_each(|at| {
             self.load_brake(at)?;
+            self.load_sight(now, at)?;
             self.load_unsettled(now, at)?;
             self.count_managed(at)?;
             self.mark_channel(now, at)
@@ -285,7 +291,7 @@ impl Engine {
         let raises = entry.as_ref().is_some_and(|entry| !entry.urgency.lowers());
         let unexplained_raise = raises && channel.queue.get(place).is_some_and(|queued| !queued.explained);
         let waits = channel.fence_holds(place) || plan.row.request.is_some() || plan.target().is_none();
-        if cause == Cause::Order && !plan.row.explained && !unexplained_raise && (entry.is_some() || waits) {
+        if cause != Cause::Other && !plan.row.explained && !unexplained_raise && (entry.is_some() || waits) {
             self.ledger.explain(place, true)?;
             plan.row.explained = true;
         }
@@ -355,6 +361,7 @@ impl Engine {
                 self.count_managed(at)?;
             }
         }
+        self.mark_skus(now, &outcome.counted, Cause::Person)?;
         self.mark_skus(now, &outcome.skus, Cause::Other)?;
         if let Some(at) = outcome.channel.as_ref().and_then(|id| self.index_of(id)) {
             self.load_brake(at)?;

@@ -23,6 +23,7 @@ enum Work {
     Fence,
     Scan,
     Sweep,
+    Reread,
 }
 
 impl Engine {
@@ -69,6 +70,7 @@ impl Engine {
                 self.start_poll(now, at, paid, out)?;
             }
             Work::Sweep => self.start_sweep(now, at, price, out),
+            Work::Reread => self.start_reread(now, at, price, out)?,
             Work::Scan => self.start_scan(now, at, price, out)?,
             Work::Settle(which) => self.start_settling(now, at, which, price, out)?,
             Work::Write => {
@@ -113,7 +115,8 @@ impl Engine {
     fn start_scan(&mut self, now: Now, at: usize, price: f64, out: &mut Vec<Command>) -> Result<()> {
         if self.channels[at].scan.is_none() {
             let number = self.ledger.next_scan(&self.channels[at].settings.id)?;
-            self.channels[at].scan = Some(ScanJob { number, page: None, tokens: HashSet::new() });
+            self.channels[at].scan =
+                Some(ScanJob { number, page: None, rejected: 0, tokens: HashSet::new() });
         }
         let channel = &mut self.channels[at];
         let page: Option<PageToken> = channel.scan.as_ref().and_then(|job| job.page.clone());
@@ -206,7 +209,9 @@ impl Channel {
     /// answer to that will.
     fn next_timer(&self, now: Now) -> Option<Duration> {
         let places = self.later.first().into_iter().chain(self.second_looks.first()).map(|(due, _)| *due);
-        let jobs = [Some(self.next_poll), self.next_scan, self.next_sweep].into_iter().flatten();
+        let jobs = [Some(self.next_poll), Some(self.next_reread), self.next_scan, self.next_sweep]
+            .into_iter()
+            .flatten();
         let unsettled = self.unsettled.iter().map(|unsettled| unsettled.due);
         places.chain(jobs).chain(unsettled).filter(|due| *due > now.mono).min()
     }
@@ -222,6 +227,9 @@ fn next_work(channel: &Channel, now: Now, ready: bool) -> Option<Work> {
     }
     let fence = channel.fence.as_ref().map(|fence| fence.stage);
     if !channel.orders_in_flight {
+        if channel.doubted {
+            return Some(Work::Reread);
+        }
         if fence == Some(FenceStage::LevelsWanted) {
             return Some(Work::FenceLevels);
         }
@@ -257,7 +265,7 @@ fn next_work(channel: &Channel, now: Now, ready: bool) -> Option<Work> {
     if !channel.orders_in_flight && (channel.sweep.is_some() || due(channel.next_sweep)) {
         return Some(Work::Sweep);
     }
-    None
+    (!channel.orders_in_flight && channel.next_reread <= now.mono).then_some(Work::Reread)
 }
 
 /// An engaged brake holds everything but decreases that an order explains, and reads.
@@ -269,7 +277,7 @@ fn price(channel: &Channel, now: Now, work: Work) -> f64 {
     let cost = |sort, places| channel.budget.cost(sort, places);
     match work {
         Work::Identify => cost(Sort::Identify, 1),
-        Work::Poll | Work::Sweep => cost(Sort::Orders, 1),
+        Work::Poll | Work::Sweep | Work::Reread => cost(Sort::Orders, 1),
         // Paid for when the fence began.
         Work::FenceOrders | Work::FenceLevels => 0.0,
         Work::Settle(which) => match channel.unsettled.get(which) {

@@ -16,6 +16,7 @@ mod outbox;
 mod places;
 mod quarantine;
 mod read;
+mod reread;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -41,7 +42,7 @@ pub use listings::{ListingState, ScanEnd};
 pub use mailbox::Mailbox;
 pub use movements::{Movement, MovementKind};
 pub use operations::{CountEffect, Incident, Outcome};
-pub use orders::{Ingested, OwnSale};
+pub use orders::{Ingested, OrderRead, OwnSale};
 pub use outbox::{NewPush, OpenRequest, PushState};
 pub use places::{ComponentStock, PlaceId, PlaceRow};
 pub use read::*;

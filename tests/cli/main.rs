@@ -17,7 +17,7 @@ use stockd::{
         ListingReading, LocationId, Operation, OrderId, OrderSnapshot, Place, Settings, Sku, Units, UtcMs,
         listing::Writable,
     },
-    ledger::{Ledger, Span},
+    ledger::{Ledger, OrderRead, Span},
 };
 
 const CONFIG: &str = r#"
@@ -155,7 +155,7 @@ impl Shop {
         };
         self.write_ledger(|ledger, settings| {
             let channel = settings.channels.iter().find(|c| c.id.as_str() == channel).unwrap();
-            ledger.ingest_order(at, settings, channel, &order, 1).unwrap();
+            ledger.ingest_order(at, settings, channel, &order, 1, OrderRead::ById).unwrap();
         });
     }
 }

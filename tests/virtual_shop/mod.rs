@@ -74,6 +74,7 @@ pub fn settings(ledger: &Path, shops: &[&Shop], every: Duration) -> Settings {
             history: Duration::from_secs(30 * 86_400),
             locations: Vec::new(),
             order_location: LocationId::new(LocationId::DEFAULT),
+            assume_shipped_after: None,
         })
         .collect();
     Settings {
