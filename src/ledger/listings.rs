@@ -148,7 +148,8 @@ impl Ledger {
 
     /// Ends a scan: settles the state of every listing of the channel. A scan that lost more than `most_lost` listings
     /// that were there before is not believed and changes no state. A listing has ended when it says so, or when two
-    /// scans in a row missed it of which this one is `whole`: every row could be read.
+    /// scans in a row missed it of which this one is `whole` (every row could be read), or when one did and another
+    /// listing has its SKU now.
     ///
     /// # Errors
     /// [`LedgerError::Sqlite`].
@@ -177,7 +178,8 @@ impl Ledger {
         if whole {
             self.run(
                 "UPDATE listing SET writable = 'ended' WHERE channel = ?1 AND seen_scan < ?2 \
-                 AND seen_scan < (SELECT scan FROM channel WHERE id = ?1)",
+                 AND (seen_scan < (SELECT scan FROM channel WHERE id = ?1) OR EXISTS (SELECT 1 FROM listing n \
+                 WHERE n.channel_sku = listing.channel_sku AND n.channel = ?1 AND n.seen_scan = ?2 AND n.writable = 'yes'))",
                 &[&id, &scan],
             )?;
             self.run("UPDATE channel SET scan = ?2 WHERE id = ?1", &[&id, &scan])?;

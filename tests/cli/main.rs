@@ -124,7 +124,7 @@ impl Shop {
             for (id, sku, shown) in listings {
                 ledger.see_listing(&channel.id, scan, &listing(id, sku, *shown)).unwrap();
             }
-            ledger.finish_scan(UtcMs(1_000), settings, channel, scan, 100).unwrap();
+            ledger.finish_scan(UtcMs(1_000), settings, channel, scan, 100, true).unwrap();
             for (id, _, shown) in listings {
                 let place = ledger.place_id(&channel.id, &place(id)).unwrap().unwrap();
                 let row = ledger.place(place).unwrap().unwrap();
