@@ -10,15 +10,16 @@ use super::{
 };
 use crate::domain::{ChannelId, ChannelSettings, LineNet, OrderId, OrderSnapshot, Settings, UtcMs};
 
-/// An open order is asked for by id after this long, and up to as long again: orders that came in at once (first
-/// contact) spread over half a day.
-const LEAST_PAUSE_MS: i64 = 12 * 3_600_000;
+/// An open order is asked for by id after this long, and up to a quarter of a day more: orders that came in at once
+/// (first contact) spread over it.
+const LEAST_PAUSE_MS: i64 = 18 * 3_600_000;
+const SPREAD_MS: u64 = 6 * 3_600_000;
 
 /// When an order that was seen at `at` is asked for by id.
 pub(super) fn next_reread(at: UtcMs, order: &OrderId) -> UtcMs {
     let mut hasher = DefaultHasher::new();
     order.hash(&mut hasher);
-    let spread = hasher.finish() % LEAST_PAUSE_MS.unsigned_abs();
+    let spread = hasher.finish() % SPREAD_MS;
     at.plus_ms(LEAST_PAUSE_MS + spread.cast_signed())
 }
 

@@ -103,6 +103,17 @@ pub struct Shop {
     pub order_delay_ms: i64,
     /// Each version of an order, from when on it is readable.
     versions: Vec<(UtcMs, OrderSnapshot)>,
+    /// Orders that lists leave out, and orders that a read by id doesn't give.
+    pub unlisted_orders: BTreeSet<String>,
+    pub lost_orders: BTreeSet<String>,
+    /// Snapshots that every list of orders repeats, whatever the orders are by now.
+    pub stale_orders: Vec<OrderSnapshot>,
+    /// Listings that the catalogue leaves out, and rows of it that can't be read.
+    pub unlisted: BTreeSet<String>,
+    pub unreadable_rows: usize,
+    /// How far the shop's clock is off, and its `Date` from that, in milliseconds.
+    pub clock_off_ms: i64,
+    pub date_off_ms: i64,
     /// What landed in the last call.
     pub landed: Vec<Landed>,
     /// When a write's key first came, or would have.
@@ -149,6 +160,13 @@ impl Shop {
             keys: BTreeMap::new(),
             order_delay_ms: 0,
             versions: Vec::new(),
+            unlisted_orders: BTreeSet::new(),
+            lost_orders: BTreeSet::new(),
+            stale_orders: Vec::new(),
+            unlisted: BTreeSet::new(),
+            unreadable_rows: 0,
+            clock_off_ms: 0,
+            date_off_ms: 0,
             landed: Vec::new(),
             first_sent: BTreeMap::new(),
         }
@@ -189,8 +207,8 @@ impl Shop {
         let order = OrderSnapshot {
             id: OrderId::new(order),
             number: format!("#{order}"),
-            created_at: second(now.utc),
-            updated_at: second(now.utc),
+            created_at: self.stamp(now),
+            updated_at: self.stamp(now),
             lines: vec![line],
             unknown_state: None,
         };
@@ -224,9 +242,35 @@ impl Shop {
 
     /// Changes an order; what `change` gives goes back into the shop's own number.
     fn change_order(&mut self, now: Now, order: &str, change: impl Fn(&mut LineSnapshot) -> Units) {
+        let stamp = self.stamp(now);
+        self.change_stamped(now, stamp, order, change);
+    }
+
+    /// Staff cut an order down to `units`, and its update time stays what it was.
+    pub fn cut_silently(&mut self, now: Now, order: &str, units: i64) {
+        let stamp = self.orders.iter().find(|o| o.id.as_str() == order).unwrap().updated_at;
+        self.change_stamped(now, stamp, order, |line| {
+            let back = line.held - Units::of(units);
+            (line.net.ordered, line.held) = (Units::of(units), Units::of(units));
+            back
+        });
+    }
+
+    /// What the shop's clock says, to the second.
+    fn stamp(&self, now: Now) -> UtcMs {
+        second(now.utc.plus_ms(self.clock_off_ms))
+    }
+
+    fn change_stamped(
+        &mut self,
+        now: Now,
+        stamp: UtcMs,
+        order: &str,
+        change: impl Fn(&mut LineSnapshot) -> Units,
+    ) {
         let first = self.locations[0].clone();
         let found = self.orders.iter_mut().find(|o| o.id.as_str() == order).unwrap();
-        found.updated_at = second(now.utc);
+        found.updated_at = stamp;
         for line in &mut found.lines {
             let back = change(line);
             if back == Units::ZERO {
@@ -276,7 +320,8 @@ impl Shop {
         let costs = costs();
         let (name, rows, points) = match call {
             Call::Identify => ("identify", 0, costs.identify),
-            Call::Orders { .. } | Call::OrdersById(_) => ("orders", 0, costs.orders),
+            Call::Orders { .. } => ("orders", 0, costs.orders),
+            Call::OrdersById(ids) => ("orders_by_id", ids.len(), costs.orders),
             Call::Listings { .. } => ("listings", 0, costs.listings),
             Call::Levels(places) => ("levels", places.len(), costs.levels),
             Call::Write { rows, .. } => ("write", rows.len(), costs.write),
@@ -291,7 +336,7 @@ impl Shop {
             Quota::Calls { .. } => None,
         };
         let meter = Meter {
-            server_time: Some(second(now.utc)),
+            server_time: Some(second(now.utc.plus_ms(self.clock_off_ms + self.date_off_ms))),
             budget,
             requested_cost: budget.map(|_| cost),
             requests: 1,
@@ -325,7 +370,7 @@ impl Shop {
             }),
             Call::Orders { since, page } => Reply::Orders(self.orders_page(now, *since, page.as_ref())),
             Call::OrdersById(ids) => Reply::Orders(OrdersPage {
-                orders: self.readable(now).into_iter().filter(|o| ids.contains(&o.id)).collect(),
+                orders: self.readable(now).into_iter().filter(|o| self.gives(ids, o)).collect(),
                 next: None,
                 rejected: Vec::new(),
             }),
@@ -337,6 +382,10 @@ impl Shop {
             }
             Call::Write { .. } => unreachable!("a write is no read"),
         }
+    }
+
+    fn gives(&self, ids: &[OrderId], order: &OrderSnapshot) -> bool {
+        ids.contains(&order.id) && !self.lost_orders.contains(order.id.as_str())
     }
 
     /// The latest readable version of each order.
@@ -352,6 +401,7 @@ impl Shop {
     fn orders_page(&mut self, now: UtcMs, since: UtcMs, page: Option<&PageToken>) -> OrdersPage {
         let key = |o: &OrderSnapshot| format!("{:015}/{}", o.updated_at.0, o.id.as_str());
         let mut orders = self.readable(now);
+        orders.retain(|o| !self.unlisted_orders.contains(o.id.as_str()));
         orders.retain(|o| o.updated_at >= since && page.is_none_or(|page| key(o).as_str() > page.as_str()));
         orders.sort_by_key(key);
         let more = orders.len() > self.orders_page;
@@ -361,6 +411,7 @@ impl Shop {
             self.repeated_tokens -= 1;
             next = Some(page.clone());
         }
+        orders.extend(self.stale_orders.iter().filter(|o| o.updated_at >= since).cloned());
         OrdersPage { orders, next, rejected: Vec::new() }
     }
 
@@ -376,12 +427,12 @@ impl Shop {
         let from = page.map_or("", PageToken::as_str);
         let ids: Vec<&String> =
             self.listings.keys().filter(|id| id.as_str() > from).take(self.page).collect();
+        let listed = ids.iter().filter(|id| !self.unlisted.contains(id.as_str()));
         let place = |id: &str, at: &String| Place {
             listing: ListingId::new(id),
             location: ChannelLocation::new(at.as_str()),
         };
-        let listings = ids
-            .iter()
+        let listings = listed
             .map(|id| ListingReading {
                 id: ListingId::new(id.as_str()),
                 channel_sku: Some(self.listings[*id].sku.clone()),
@@ -392,7 +443,8 @@ impl Shop {
             })
             .collect();
         let next = (ids.len() == self.page).then(|| PageToken::new(ids[ids.len() - 1]));
-        Reply::Listings(ListingsPage { listings, next, rejected: Vec::new() })
+        let rejected = vec!["a row that can't be read".to_owned(); self.unreadable_rows];
+        Reply::Listings(ListingsPage { listings, next, rejected })
     }
 
     fn write(
