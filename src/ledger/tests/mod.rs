@@ -1,6 +1,7 @@
 //! Ledgers on real files, built through the public interface.
 
 mod counts;
+mod evidence;
 mod files;
 mod orders;
 mod outbox;
