@@ -195,19 +195,11 @@ fn blindness_does_not_carry_what_the_brake_holds_past_it() {
         world.run_until(now.mono + seconds(1)).unwrap();
     }
     world.run_until(seconds(120)).unwrap();
-    // A count of half the stock, on a system with a brake.
+    // A slip in the configuration, on a system with a brake.
     settings.brake =
         BrakeSettings { min_listings: 5, share: stockd::domain::Percent::from_hundredths(100).unwrap() };
+    settings.policies = Policies::new(vec![PolicyRule { cap: Some(Units::of(50)), ..auto() }]);
     world.restart(settings, || false).unwrap();
-    world.run_until(seconds(180)).unwrap();
-    let rows = (0..30)
-        .map(|n| {
-            let mut row = opening(&format!("SKU-{n}"), LocationId::DEFAULT, 50).unwrap();
-            row.counted_at = world.now.utc;
-            row
-        })
-        .collect();
-    world.ask(&stockd::domain::Operation::Count { rows, reason: "a wrong file".into() }).unwrap();
     world.run_until(seconds(200)).unwrap();
     let before = world.shop("south").shows("SKU-0");
     assert!(before > 90, "{before}: the brake holds");

@@ -81,7 +81,7 @@ fn rounds_without_news_reach_no_statement_not_even_with_looks_and_orders_read_ag
     let looks = made(&mut world, "market", Sort::Levels);
     let polls = made(&mut world, "market", Sort::Orders);
     let statements = count_statements(&mut world);
-    world.run_until(seconds(600)).unwrap();
+    world.run_until(seconds(590)).unwrap();
     assert!(made(&mut world, "market", Sort::Levels) > looks + 100, "nobody looked");
     assert!(made(&mut world, "market", Sort::Orders) > polls + 100, "nobody polled");
     assert_eq!(*statements.lock().unwrap(), Vec::<String>::new());

@@ -203,6 +203,9 @@ fn attention(report: &Report) -> Vec<String> {
             let count = counted(channel.writes.unknown, "number", "numbers");
             found.push(format!("{name}: nobody knows yet whether {count} arrived; a later read decides"));
         }
+        if let Some(since) = channel.account.as_ref().and_then(|row| row.blind_since) {
+            found.push(format!("{name}: blind, its orders can't be read since {}", since.rfc3339_seconds()));
+        }
         for (kind, count) in &channel.incidents {
             let times = counted(*count, "time", "times");
             found.push(format!("{name}: {kind}, {times} in the last 24 hours"));
@@ -265,13 +268,27 @@ fn row(channel: &ChannelStatus) -> [String; 9] {
         count(true).to_string(),
         count(false).to_string(),
         channel.orders.to_string(),
-        time(channel.orders_read_to),
+        orders_read_to(channel),
         time(channel.account.as_ref().and_then(|row| row.scanned_at)),
     ]
 }
 
+fn orders_read_to(channel: &ChannelStatus) -> String {
+    match (channel.orders_read_to, channel.account.as_ref().and_then(|row| row.orders_read_at)) {
+        (Some(latest), _) => latest.rfc3339_seconds(),
+        (None, Some(read)) => format!("no orders yet ({})", read.rfc3339_seconds()),
+        (None, None) => "never".into(),
+    }
+}
+
 fn details(channel: &ChannelStatus) -> Result<(), Failure> {
     let name = &channel.name;
+    if let Some(since) = channel.account.as_ref().and_then(|row| row.blind_since) {
+        let since = since.rfc3339_seconds();
+        Out.line(format!(
+            "{name}: its orders have not been read since {since}; what it has sold since is not known"
+        ))?;
+    }
     for left in channel.listings.iter().filter(|l| l.state != ListingState::Managed) {
         Out.line(format!("{name}: {} {}: {}", left.count, left.state.name(), left.reason))?;
     }

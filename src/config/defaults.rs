@@ -38,6 +38,16 @@ pub(super) const SHOPIFY_POINTS: (f64, f64) = (2_000.0, 100.0);
 /// WooCommerce limits nothing; this is what a small host bears: calls per second and at once.
 pub(super) const WOOCOMMERCE_CALLS: (f64, u32) = (2.0, 4);
 
+pub(super) const NEVER: &str = "never";
+
+/// After how long an open order counts as shipped; for kinds of channels that never say so, 14 days.
+pub(super) const fn assume_shipped_after(kind: ChannelKind) -> &'static str {
+    match kind {
+        // Fulfilments, and the status `completed`.
+        ChannelKind::Shopify | ChannelKind::Woocommerce => NEVER,
+    }
+}
+
 /// What depends on how fast a kind of channel makes things visible.
 pub(super) struct Timing {
     pub(super) orders_overlap: &'static str,

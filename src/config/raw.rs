@@ -78,6 +78,7 @@ pub(super) struct RawCommon {
     #[serde(default)]
     pub(super) locations: BTreeMap<String, String>,
     pub(super) order_location: Option<String>,
+    pub(super) assume_shipped_after: Option<String>,
     pub(super) timeout: Option<String>,
     pub(super) max_body: Option<String>,
     pub(super) order_delay: Option<String>,

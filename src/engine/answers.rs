@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     domain::{Answer, CallError, Identity, Meter, Now, Reply},
-    ledger::Span,
+    ledger::{OrderRead, Span},
 };
 
 /// The longest pause after failures in a row.
@@ -24,7 +24,7 @@ impl Engine {
         let channel = &mut self.channels[at];
         channel.in_flight = channel.in_flight.saturating_sub(1);
         match flight.what {
-            What::Poll | What::Sweep => channel.orders_in_flight = false,
+            What::Poll | What::Sweep | What::Reread { .. } => channel.orders_in_flight = false,
             What::Scan => channel.scan_in_flight = false,
             What::Look => {
                 channel.looks.in_flight = false;
@@ -60,6 +60,7 @@ impl Engine {
             (What::Identify, Reply::Identity(identity)) => self.identified(heard.now, at, identity),
             (What::Poll, Reply::Orders(page)) => self.polled(heard, at, page),
             (What::Sweep, Reply::Orders(page)) => self.swept(heard, at, page),
+            (What::Reread { orders }, Reply::Orders(page)) => self.reread(heard, at, &orders, page),
             (What::Scan, Reply::Listings(page)) => self.scanned(heard, at, page),
             (What::Look, Reply::Levels(levels)) => self.looked(heard, at, levels),
             (What::FenceLevels, Reply::Levels(levels)) => self.fence_levels(heard, at, levels),
@@ -69,7 +70,9 @@ impl Engine {
             (What::Write { request, repeat: _ }, Reply::Written(outcomes)) => {
                 self.written(heard, at, request, outcomes)
             }
-            (What::Forgotten, Reply::Orders(page)) => self.take_orders(heard, at, page, false).map(|_| ()),
+            (What::Forgotten, Reply::Orders(page)) => {
+                self.take_orders(heard, at, page, OrderRead::Listed, false).map(|_| ())
+            }
             (What::Forgotten, _) => Ok(()),
             (what, _) => {
                 let error =
@@ -94,6 +97,7 @@ impl Engine {
                 channel.sweep = None;
                 channel.next_sweep = Some(channel.backoff_until.max(now.mono) + Duration::from_mins(1));
             }
+            What::Reread { .. } => self.reread_failed(now, at),
             What::Scan => {
                 // The page is asked for again; a scan whose page token has died starts over.
                 let channel = &mut self.channels[at];

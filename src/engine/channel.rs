@@ -6,14 +6,16 @@ use std::{
 };
 
 use super::{
+    blind::Sight,
     catch_up::ReadAgain,
     delay::Delays,
     look::Looks,
     pace::{Budget, Sort},
     queue::Queue,
+    reread::FIRST_LOOK,
 };
 use crate::{
-    domain::{ChannelSettings, Now, PageToken, Units, UtcMs},
+    domain::{ChannelSettings, Now, OrderId, PageToken, Units, UtcMs},
     ledger::{OpenRequest, PlaceId, Span},
 };
 
@@ -82,6 +84,11 @@ pub(super) struct Channel {
     pub(super) next_poll: Duration,
     pub(super) next_scan: Option<Duration>,
     pub(super) next_sweep: Option<Duration>,
+    /// When open orders are looked for that are to be asked for by id.
+    pub(super) next_reread: Duration,
+    /// Whether a list has contradicted what is known of an order: it is asked for by id at once.
+    pub(super) doubted: bool,
+    pub(super) sight: Option<Sight>,
     pub(super) fence: Option<Fence>,
     /// A write that a fence has prepared in this round, with what was paid for it.
     pub(super) ready_write: Option<(OpenRequest, f64)>,
@@ -106,11 +113,23 @@ pub(super) struct OrdersJob {
     /// Whether it reaches back over the whole overlap.
     pub(super) deep: bool,
     pub(super) pages: u32,
+    /// By the channel's clock: every order changed before was readable when the read began.
+    pub(super) complete_to: Option<UtcMs>,
 }
 
 impl OrdersJob {
     pub(super) fn new(begun: Duration, since: UtcMs) -> Self {
-        Self { begun, since, page: None, tokens: HashSet::new(), latest: None, deep: true, pages: 0 }
+        let (deep, pages) = (true, 0);
+        Self {
+            begun,
+            since,
+            page: None,
+            tokens: HashSet::new(),
+            latest: None,
+            deep,
+            pages,
+            complete_to: None,
+        }
     }
 }
 
@@ -119,6 +138,8 @@ impl OrdersJob {
 pub(super) struct ScanJob {
     pub(super) number: i64,
     pub(super) page: Option<PageToken>,
+    /// Rows that could not be read: what is missing may be among them.
+    pub(super) rejected: usize,
     pub(super) tokens: HashSet<PageToken>,
 }
 
@@ -180,6 +201,9 @@ pub(super) enum What {
     Identify,
     Poll,
     Sweep,
+    Reread {
+        orders: Vec<OrderId>,
+    },
     Scan,
     FenceLevels,
     Look,
@@ -250,6 +274,9 @@ impl Channel {
             next_poll: now.mono,
             next_scan: Some(now.mono),
             next_sweep: None,
+            next_reread: now.mono + FIRST_LOOK,
+            doubted: false,
+            sight: None,
             fence: None,
             ready_write: None,
             unsettled: Vec::new(),
@@ -268,7 +295,7 @@ impl Channel {
         self.budget = old.budget;
         self.budget.count_under_way(under_way);
         self.in_flight = under_way.len();
-        (self.backoff_until, self.failures) = (old.backoff_until, old.failures);
+        (self.backoff_until, self.failures, self.sight) = (old.backoff_until, old.failures, old.sight);
         (self.landed, self.looked, self.refused) = (old.landed, old.looked, old.refused);
         (self.round_trip, self.delays, self.looks) = (old.round_trip, old.delays, old.looks.forgotten());
         self.next_sweep = self.settings.sweep.wait_from(now.utc.datetime()).map(|wait| now.mono + wait);

@@ -2,14 +2,21 @@
 
 use std::time::Duration;
 
-use super::{Cause, Engine, Level, Notice, Result, channel::Heard, poll::jittered, seen::content_hash};
+use super::{
+    Cause, Engine, Level, Notice, Result,
+    channel::{Heard, ScanJob},
+    poll::jittered,
+    seen::content_hash,
+};
 use crate::{
     domain::{Cadence, LevelReading, ListingsPage, Now, OrderSnapshot, OrdersPage, Units, UtcMs},
-    ledger::{Comparison, PlaceId, ScanEnd},
+    ledger::{Comparison, OrderRead, PlaceId, ScanEnd},
 };
 
 /// How long after an unexplained gap a place is read again.
 const SECOND_LOOK: Duration = Duration::from_secs(3);
+/// When the catalogue is read again that missed a listing.
+const RESCAN_PAUSE: Duration = Duration::from_mins(2);
 /// The pause after a page token came twice.
 const REPEATED_PAGE_PAUSE: Duration = Duration::from_mins(1);
 
@@ -18,7 +25,9 @@ impl Engine {
     pub(super) fn polled(&mut self, heard: Heard, at: usize, page: &OrdersPage) -> Result<()> {
         let Some(mut job) = self.channels[at].poll.take() else { return Ok(()) };
         let measured = self.channels[at].polled;
-        job.latest = job.latest.max(self.take_orders(heard, at, page, measured)?);
+        let lag = self.channels[at].settings.capabilities.order_delay_ms;
+        job.complete_to.get_or_insert(heard.span.from.plus_ms(-lag));
+        job.latest = job.latest.max(self.take_orders(heard, at, page, OrderRead::Listed, measured)?);
         job.pages += 1;
         if let Some(next) = &page.next {
             if job.tokens.insert(next.clone()) {
@@ -32,17 +41,21 @@ impl Engine {
             return Ok(());
         }
         let id = self.channels[at].settings.id.clone();
-        if let Some(latest) = job.latest.map(|latest| latest.min(heard.span.to))
-            && self.cursor(at)?.is_none_or(|had| latest > had)
-        {
-            self.ledger.move_cursor(id.as_str(), latest)?;
-            self.channels[at].cursor = Some(latest);
+        if let Some(latest) = job.latest {
+            let cursor = job.complete_to.map_or(latest, |complete| latest.min(complete));
+            // Behind the latest it moves in steps, not with each poll of a channel that has fallen quiet.
+            let step = if cursor == latest { 1 } else { lag.max(1) };
+            if self.cursor(at)?.is_none_or(|had| cursor.since(had) >= step) {
+                self.ledger.move_cursor(id.as_str(), cursor)?;
+                self.channels[at].cursor = Some(cursor);
+            }
         }
         self.channels[at].poll_ended(heard.now, &job);
         if job.deep && std::mem::take(&mut self.blind_shadows) {
             self.next_lapse = None;
         }
         self.fence_orders_read(at);
+        self.sees(heard.now, at)?;
         self.consider_looks(at)
     }
 
@@ -59,7 +72,7 @@ impl Engine {
     /// A page of the sweep over older orders; it moves no cursor.
     pub(super) fn swept(&mut self, heard: Heard, at: usize, page: &OrdersPage) -> Result<()> {
         let Some(mut job) = self.channels[at].sweep.take() else { return Ok(()) };
-        self.take_orders(heard, at, page, false)?;
+        self.take_orders(heard, at, page, OrderRead::Listed, false)?;
         let mut complete = false;
         let again = page.next.as_ref().map(|next| (next.clone(), job.tokens.insert(next.clone())));
         match again {
@@ -100,6 +113,7 @@ impl Engine {
         heard: Heard,
         at: usize,
         page: &OrdersPage,
+        read: OrderRead,
         measured: bool,
     ) -> Result<Option<UtcMs>> {
         for problem in &page.rejected {
@@ -109,7 +123,7 @@ impl Engine {
         let step = self.channels[at].settings.capabilities.time_step_ms.max(1);
         let date = heard.span.to.plus_ms(1 - step);
         for order in &page.orders {
-            if self.ingest(heard.now, at, order)? {
+            if self.ingest(heard.now, at, order, read)? {
                 self.learn_sizes(at, order);
                 if measured {
                     self.measure_known(at, date, order);
@@ -121,18 +135,27 @@ impl Engine {
     }
 
     /// Gives whether the order was never seen before.
-    fn ingest(&mut self, now: Now, at: usize, order: &OrderSnapshot) -> Result<bool> {
+    fn ingest(&mut self, now: Now, at: usize, order: &OrderSnapshot, read: OrderRead) -> Result<bool> {
         let content = content_hash(order);
-        if self.seen.has(at, order, content) {
+        if self.seen.has(at, order, content, read) {
             return Ok(false);
         }
         let settings = &self.channels[at].settings;
-        let done = self.ledger.ingest_order(now.utc, &self.settings, settings, order, content)?;
-        self.seen.put(at, order, content);
+        let id = settings.id.clone();
+        let done = self.ledger.ingest_order(now.utc, &self.settings, settings, order, content, read)?;
+        if done.doubted {
+            self.channels[at].doubted = true;
+            let detail = "another snapshot with the same update time says otherwise: read by its id";
+            self.notices
+                .push(Notice::new(Level::Debug, "order.doubted", detail).on(&id).order(&order.number));
+        }
         if !done.fresh {
+            if done.doubted {
+                self.seen.doubt(at, order, content);
+            }
             return Ok(false);
         }
-        let id = settings.id.clone();
+        self.seen.put(at, order, content);
         let mut touched = Vec::new();
         for sale in &done.own {
             touched.extend(self.ledger.own_sale(&self.channels[at].settings, sale)?);
@@ -186,6 +209,7 @@ impl Engine {
     pub(super) fn scanned(&mut self, heard: Heard, at: usize, page: &ListingsPage) -> Result<()> {
         let Some(mut job) = self.channels[at].scan.take() else { return Ok(()) };
         let id = self.channels[at].settings.id.clone();
+        job.rejected += page.rejected.len();
         for problem in &page.rejected {
             self.notices.push(Notice::new(Level::Warn, "listing.rejected", problem).on(&id));
         }
@@ -205,24 +229,26 @@ impl Engine {
             self.channels[at].next_scan = Some(heard.now.mono + REPEATED_PAGE_PAUSE);
             return Ok(());
         }
-        self.finish_scan(heard.now, at, job.number)
+        self.finish_scan(heard.now, at, &job)
     }
 
-    fn finish_scan(&mut self, now: Now, at: usize, number: i64) -> Result<()> {
+    fn finish_scan(&mut self, now: Now, at: usize, job: &ScanJob) -> Result<()> {
         let channel = &self.channels[at];
         let id = channel.settings.id.clone();
         let end = self.ledger.finish_scan(
             now.utc,
             &self.settings,
             &channel.settings,
-            number,
+            job.number,
             self.brake_limit(at),
+            job.rejected == 0,
         )?;
         self.channels[at].scanned = true;
         let next = match &self.channels[at].settings.scan {
             Cadence::Every(every) => jittered(&self.channels[at], *every),
             other => other.wait_from(now.utc.datetime()).unwrap_or(Duration::from_hours(24)),
         };
+        let next = if end.missed > 0 { next.min(RESCAN_PAUSE) } else { next };
         self.channels[at].next_scan = Some(now.mono + next);
         self.report_scan(now, at, &end)?;
         if let Some(problem) = &end.partial {

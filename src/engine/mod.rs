@@ -20,6 +20,7 @@ mod pass;
 pub mod plan;
 mod poll;
 mod queue;
+mod reread;
 mod schedule;
 mod seen;
 mod writes;
@@ -71,6 +72,8 @@ pub struct Engine {
 enum Cause {
     /// An order moved its stock, or what the others sell its buffer.
     Order,
+    /// A person counted or received that very SKU.
+    Person,
     /// Anything else: a count, a read, a changed rule.
     Other,
 }
@@ -195,6 +198,7 @@ impl Engine {
         for at in 0..self.channels.len() {
             self.wake_later(now, at)?;
             self.watch_brake(now, at)?;
+            self.watch_sight(now, at)?;
             let wake = self.pump(now, at, &mut step.commands)?;
             self.channels[at].wake = wake;
             step.wake = step.wake.into_iter().chain(wake).min();
@@ -251,6 +255,7 @@ impl Engine {
             (0..self.channels.len()).try_for_each(|at| {
                 self.load_brake(at)?;
                 self.load_delays(at)?;
+                self.load_sight(now, at)?;
                 self.load_unsettled(now, at)?;
                 self.count_managed(at)?;
                 self.mark_channel(now, at)
@@ -323,7 +328,7 @@ impl Engine {
         let raises = entry.as_ref().is_some_and(|entry| !entry.urgency.lowers());
         let unexplained_raise = raises && channel.queue.get(place).is_some_and(|queued| !queued.explained);
         let waits = channel.fence_holds(place) || plan.row.request.is_some() || plan.target().is_none();
-        if cause == Cause::Order && !plan.row.explained && !unexplained_raise && (entry.is_some() || waits) {
+        if cause != Cause::Other && !plan.row.explained && !unexplained_raise && (entry.is_some() || waits) {
             self.ledger.explain(place, true)?;
             plan.row.explained = true;
         }
@@ -399,6 +404,7 @@ impl Engine {
                 self.count_managed(at)?;
             }
         }
+        self.mark_skus(now, &outcome.counted, Cause::Person)?;
         self.mark_skus(now, &outcome.skus, Cause::Other)?;
         if let Some(at) = outcome.channel.as_ref().and_then(|id| self.index_of(id)) {
             self.load_brake(at)?;

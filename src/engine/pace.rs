@@ -13,6 +13,7 @@ use crate::domain::{BudgetReading, Call, Capabilities, Costs, Meter, Quota};
 pub(super) enum Sort {
     Identify,
     Orders,
+    OrdersById,
     Listings,
     Levels,
     Write,
@@ -22,7 +23,8 @@ impl Sort {
     pub(super) const fn of(call: &Call) -> Self {
         match call {
             Call::Identify => Self::Identify,
-            Call::Orders { .. } | Call::OrdersById(_) => Self::Orders,
+            Call::Orders { .. } => Self::Orders,
+            Call::OrdersById(_) => Self::OrdersById,
             Call::Listings { .. } => Self::Listings,
             Call::Levels(_) => Self::Levels,
             Call::Write { .. } => Self::Write,
@@ -40,7 +42,7 @@ impl Sort {
     const fn expected(self, costs: &Costs) -> u32 {
         match self {
             Self::Identify => costs.identify,
-            Self::Orders => costs.orders,
+            Self::Orders | Self::OrdersById => costs.orders,
             Self::Listings => costs.listings,
             Self::Levels => costs.levels,
             Self::Write => costs.write,
@@ -160,7 +162,7 @@ impl Budget {
             Sort::Orders => 1,
             Sort::Levels => 2,
             Sort::Write => 3,
-            Sort::Identify | Sort::Listings => 0,
+            Sort::Identify | Sort::Listings | Sort::OrdersById => 0,
         };
         if self.buckets[own].is_some() { own } else { 0 }
     }

@@ -9,7 +9,7 @@ use super::{
     pace::Sort,
     poll,
 };
-use crate::domain::{Cadence, ChannelId, Now, Place};
+use crate::domain::{Cadence, ChannelId, Now, Place, UtcMs};
 
 const DAY_MS: i64 = 86_400_000;
 
@@ -50,10 +50,11 @@ impl Engine {
         let midnight = now.mono + Duration::from_millis(midnight.unsigned_abs());
         until = self.lapse_timer(now).into_iter().fold(until.min(midnight), Duration::min);
         let mut passed = Passed::default();
+        let steady = self.steady(now);
         let idle = !self.stopping && self.loaded && self.again.is_empty();
         for channel in &mut self.channels {
             let may_pass = idle && channel.is_idle(now);
-            let (polls, looks) = if may_pass { channel.pass(now, until) } else { (0, 0) };
+            let (polls, looks) = if may_pass { channel.pass(now, steady, until) } else { (0, 0) };
             passed.polls.push(polls);
             passed.looks.push(looks);
             if may_pass {
@@ -72,7 +73,12 @@ impl Channel {
         let calls = self.in_flight > 0 || self.ready_write.is_some() || self.fence.is_some();
         let jobs = self.poll.is_some() || self.scan.is_some() || self.sweep.is_some();
         let waits = self.queue.len() > 0 || !self.unsettled.is_empty() || self.backoff_until > now.mono;
-        let steady = self.identified && self.polled && self.scanned && !self.barred && !self.deep_turned;
+        let steady = self.identified
+            && self.polled
+            && self.scanned
+            && !self.barred
+            && !self.deep_turned
+            && !self.doubted;
         let turns = self.next_poll > now.mono && self.next_look().is_none_or(|next| next > now.mono);
         steady && !calls && !jobs && !waits && turns && self.polls_evenly(now)
     }
@@ -89,7 +95,8 @@ impl Channel {
     fn next_other_timer(&self) -> Option<Duration> {
         let places = self.later.first().into_iter().chain(self.second_looks.first()).map(|(due, _)| *due);
         let unsettled = self.unsettled.iter().map(|unsettled| unsettled.due);
-        places.chain(self.next_scan).chain(self.next_sweep).chain(unsettled).min()
+        let jobs = self.next_scan.into_iter().chain(self.next_sweep).chain([self.next_reread]);
+        places.chain(jobs).chain(unsettled).min()
     }
 
     /// When its own next call would tell something, or may.
@@ -132,7 +139,7 @@ impl Channel {
     }
 
     /// Takes the polls and looks as made that are answered before `until`. Gives how many there were.
-    fn pass(&mut self, now: Now, until: Duration) -> (u64, u64) {
+    fn pass(&mut self, now: Now, steady: UtcMs, until: Duration) -> (u64, u64) {
         let (next, polls) = self.poll_after(now, until.saturating_sub(self.poll_took));
         let gap = self.poll_took + poll::pause(self, now, self.polls + polls);
         if polls > 0 {
@@ -140,6 +147,7 @@ impl Channel {
             (self.deep_read, self.orders_read) = (Some(begun), Some(begun));
             self.polls += polls;
             self.next_poll = next;
+            self.seen_until(steady, next.saturating_sub(now.mono));
         }
         let looks = self.pass_looks(until.saturating_sub(self.looks.took));
         let cost = |sort, places| self.budget.cost(sort, places);

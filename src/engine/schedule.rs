@@ -26,6 +26,7 @@ enum Work {
     Look,
     Scan,
     Sweep,
+    Reread,
 }
 
 impl Engine {
@@ -96,6 +97,7 @@ impl Engine {
                 self.start_poll(now, at, paid, out)?;
             }
             Work::Sweep => self.start_sweep(now, at, paid, out),
+            Work::Reread => self.start_reread(now, at, paid, out)?,
             Work::Scan => self.start_scan(now, at, paid, out)?,
             Work::Settle(which) => self.start_settling(now, at, which, paid, out)?,
             Work::Write(_) => {
@@ -140,7 +142,8 @@ impl Engine {
     fn start_scan(&mut self, now: Now, at: usize, price: f64, out: &mut Vec<Command>) -> Result<()> {
         if self.channels[at].scan.is_none() {
             let number = self.ledger.next_scan(&self.channels[at].settings.id)?;
-            self.channels[at].scan = Some(ScanJob { number, page: None, tokens: HashSet::new() });
+            self.channels[at].scan =
+                Some(ScanJob { number, page: None, rejected: 0, tokens: HashSet::new() });
         }
         let channel = &mut self.channels[at];
         let page: Option<PageToken> = channel.scan.as_ref().and_then(|job| job.page.clone());
@@ -234,7 +237,9 @@ impl Channel {
     /// answer to that will.
     pub(super) fn next_timer(&self, now: Now) -> Option<Duration> {
         let places = self.later.first().into_iter().chain(self.second_looks.first()).map(|(due, _)| *due);
-        let jobs = [Some(self.next_poll), self.next_scan, self.next_sweep].into_iter().flatten();
+        let jobs = [Some(self.next_poll), Some(self.next_reread), self.next_scan, self.next_sweep]
+            .into_iter()
+            .flatten();
         let unsettled = self.unsettled.iter().map(|unsettled| unsettled.due);
         places.chain(jobs).chain(self.next_look()).chain(unsettled).filter(|due| *due > now.mono).min()
     }
@@ -272,6 +277,7 @@ fn works(channel: &Channel, now: Now, ready: bool) -> Vec<Work> {
     works.extend(scan.then_some(Work::Scan));
     let sweep = channel.sweep.is_some() || due(channel.next_sweep);
     works.extend((!channel.orders_in_flight && sweep).then_some(Work::Sweep));
+    works.extend((!channel.orders_in_flight && channel.next_reread <= now.mono).then_some(Work::Reread));
     works
 }
 
@@ -279,6 +285,9 @@ fn works(channel: &Channel, now: Now, ready: bool) -> Vec<Work> {
 fn reading_orders(channel: &Channel, now: Now) -> Option<Work> {
     if channel.orders_in_flight {
         return None;
+    }
+    if channel.doubted {
+        return Some(Work::Reread);
     }
     match channel.fence.as_ref().map(|fence| fence.stage) {
         Some(FenceStage::LevelsWanted) => Some(Work::FenceLevels),
@@ -341,6 +350,7 @@ fn price(channel: &mut Channel, now: Now, work: Work) -> Price {
     match work {
         Work::Identify => plain(vec![cost(Sort::Identify, 1)]),
         Work::Poll | Work::Sweep => poll::price(channel),
+        Work::Reread => plain(vec![cost(Sort::OrdersById, 1)]),
         // Paid for when the fence began.
         Work::FenceOrders | Work::FenceLevels => plain(Vec::new()),
         Work::Settle(which) => plain(vec![match channel.unsettled.get(which) {

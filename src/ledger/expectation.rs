@@ -280,10 +280,11 @@ impl Ledger {
                 |row| row.get(0),
             );
         }
-        let places: Vec<PlaceId> =
-            self.all("SELECT id FROM listing_stock WHERE listing = ?1 LIMIT 2", [sale.listing], |row| {
-                row.get(0)
-            })?;
+        let places: Vec<PlaceId> = self.all(
+            "SELECT id FROM listing_stock WHERE listing = ?1 AND pending = 0 LIMIT 2",
+            [sale.listing],
+            |row| row.get(0),
+        )?;
         Ok(if let [only] = places[..] { Some(only) } else { None })
     }
 

@@ -19,6 +19,7 @@ mod outbox;
 mod places;
 mod quarantine;
 mod read;
+mod reread;
 mod restored;
 #[cfg(test)]
 mod tests;
@@ -52,7 +53,7 @@ pub use listings::{ListingState, ScanEnd};
 pub use mailbox::Mailbox;
 pub use movements::{Movement, MovementKind};
 pub use operations::{CountEffect, Incident, Outcome};
-pub use orders::{Ingested, OwnSale};
+pub use orders::{Ingested, OrderRead, OwnSale};
 pub use outbox::{NewPush, OpenRequest, PushState};
 pub use places::{ComponentStock, PlaceId, PlaceRow};
 pub use read::*;

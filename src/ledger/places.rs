@@ -81,7 +81,7 @@ impl ComponentStock {
 }
 
 const PLACE_COLUMNS: &str = "s.id, s.listing, l.channel, l.listing_id, s.channel_location, coalesce(l.channel_sku, ''), \
-     l.batch_group, l.state, s.expected, s.slack, s.observed, s.observed_at, s.landed_to, s.version, s.request, s.needs_read, s.unplaced, \
+     l.batch_group, CASE WHEN s.pending THEN 'pending' ELSE l.state END, s.expected, s.slack, s.observed, s.observed_at, s.landed_to, s.version, s.request, s.needs_read, s.unplaced, \
      s.undecided, s.explained";
 
 fn place_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<(PlaceRow, String)> {

@@ -38,7 +38,8 @@ impl Shop {
         let (sort, costs) = (Sort::of(call), self.capabilities.costs);
         let (rows, cost) = match call {
             Call::Identify => (0, costs.identify),
-            Call::Orders { .. } | Call::OrdersById(_) => (0, costs.orders),
+            Call::Orders { .. } => (0, costs.orders),
+            Call::OrdersById(ids) => (ids.len(), costs.orders),
             Call::Listings { .. } => (0, costs.listings),
             Call::Levels(places) => (places.len(), costs.levels),
             Call::Write { rows, .. } => (rows.len(), costs.write),
@@ -53,8 +54,9 @@ impl Shop {
         let mut late = None;
         let result = self.result(now, call, paid.err(), &mut late);
         let budget = self.limits.reading();
+        let date = now.utc.plus_ms(self.odd.clock_off_ms + self.odd.date_off_ms);
         let meter = Meter {
-            server_time: Some(UtcMs(now.utc.0.div_euclid(1_000) * 1_000)),
+            server_time: Some(UtcMs(date.0.div_euclid(1_000) * 1_000)),
             budget,
             requested_cost: budget.map(|_| cost),
             requests: 1,
@@ -105,9 +107,10 @@ impl Shop {
                     self.repeated_tokens -= 1;
                     read.next = Some(page.clone());
                 }
+                self.odd.list(*since, &mut read);
                 Reply::Orders(read)
             }
-            Call::OrdersById(ids) => Reply::Orders(self.orders.by_id(now, ids)),
+            Call::OrdersById(ids) => Reply::Orders(self.orders.by_id(now, &self.odd.given(ids))),
             Call::Listings { page } => self.listings_page(now, page.as_ref()),
             Call::Levels(places) => {
                 let mut levels: Vec<_> = places.iter().filter_map(|place| self.level(now, place)).collect();
@@ -143,7 +146,7 @@ impl Shop {
             self.catalogue.range((std::ops::Bound::Excluded(from), std::ops::Bound::<ListingId>::Unbounded));
         let place =
             |id: &ListingId, at: &String| Place { listing: id.clone(), location: ChannelLocation::new(at) };
-        let listings: Vec<_> = rows
+        let mut listings: Vec<_> = rows
             .by_ref()
             .take(self.page)
             .map(|(id, ix)| ListingReading {
@@ -157,7 +160,8 @@ impl Shop {
             .collect();
         let full = listings.last().filter(|_| listings.len() == self.page);
         let next = full.map(|last| PageToken::new(last.id.as_str()));
-        Reply::Listings(ListingsPage { listings, next, rejected: Vec::new() })
+        listings.retain(|listing| !self.odd.unlisted.contains(listing.id.as_str()));
+        Reply::Listings(ListingsPage { listings, next, rejected: self.odd.unreadable() })
     }
 
     /// A write is here, or would be if it had not been lost on its way. Forgets keys that nobody repeats any more.

@@ -62,7 +62,7 @@ impl Limits {
             Sort::Orders => self.orders.as_mut(),
             Sort::Levels => self.levels.as_mut(),
             Sort::Write => self.write.as_mut(),
-            Sort::Identify | Sort::Listings => None,
+            Sort::Identify | Sort::Listings | Sort::OrdersById => None,
         };
         own.unwrap_or(&mut self.all)
     }

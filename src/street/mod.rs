@@ -8,6 +8,7 @@ mod answer;
 mod court;
 mod limits;
 mod number;
+mod oddities;
 mod orders;
 mod setup;
 mod shop;
@@ -20,6 +21,7 @@ use std::{
 
 use answer::Late;
 pub use court::{Allowances, Court, Parts, Taken};
+pub use oddities::Oddities;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 pub use setup::{opening, settings, start, start_on};

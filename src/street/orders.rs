@@ -122,10 +122,10 @@ impl Orders {
     }
 
     /// Those of these orders that are readable.
-    pub(super) fn by_id(&mut self, now: UtcMs, ids: &[OrderId]) -> OrdersPage {
+    pub(super) fn by_id(&mut self, now: UtcMs, ids: &[&OrderId]) -> OrdersPage {
         self.settle(now);
         let found = ids.iter().filter_map(|id| {
-            let key = (*self.changed.get(id)?, id.clone());
+            let key = (*self.changed.get(*id)?, OrderId::clone(id));
             self.readable.get(&key).map(|(_, version)| version.as_ref().clone())
         });
         OrdersPage { orders: found.collect(), next: None, rejected: Vec::new() }

@@ -28,6 +28,7 @@ pub fn settings(ledger: &Path, shops: &[&Shop], every: Duration) -> Settings {
             history: 30 * day,
             locations: Vec::new(),
             order_location: LocationId::new(LocationId::DEFAULT),
+            assume_shipped_after: None,
         }
     });
     Settings {

@@ -10,6 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use super::{
     limits::Limits,
     number::{Lags, Number},
+    oddities::Oddities,
     orders::Orders,
 };
 use crate::domain::{
@@ -26,8 +27,10 @@ pub(super) const KEY_MEMORY_MS: i64 = 86_400_000;
 pub enum Sort {
     /// [`Call::Identify`].
     Identify,
-    /// [`Call::Orders`] and [`Call::OrdersById`].
+    /// [`Call::Orders`].
     Orders,
+    /// [`Call::OrdersById`].
+    OrdersById,
     /// [`Call::Listings`].
     Listings,
     /// [`Call::Levels`].
@@ -41,7 +44,8 @@ impl Sort {
     pub const fn of(call: &Call) -> Self {
         match call {
             Call::Identify => Self::Identify,
-            Call::Orders { .. } | Call::OrdersById(_) => Self::Orders,
+            Call::Orders { .. } => Self::Orders,
+            Call::OrdersById(_) => Self::OrdersById,
             Call::Listings { .. } => Self::Listings,
             Call::Levels(_) => Self::Levels,
             Call::Write { .. } => Self::Write,
@@ -168,6 +172,8 @@ pub struct Shop {
     pub slow: BTreeMap<Sort, Duration>,
     /// What goes wrong by chance; needs dice.
     pub moods: Moods,
+    /// What it gets wrong for good.
+    pub odd: Oddities,
     /// Chance.
     pub dice: Option<ChaCha8Rng>,
     pub(super) listings: Vec<Listing>,
@@ -276,6 +282,7 @@ impl Shop {
             repeated_tokens: 0,
             slow: BTreeMap::new(),
             moods: Moods::default(),
+            odd: Oddities::default(),
             dice: None,
             listings: Vec::new(),
             by_sku: HashMap::new(),
@@ -289,6 +296,12 @@ impl Shop {
             keys_by_age: VecDeque::new(),
             landed: Vec::new(),
         }
+    }
+
+    /// One more location, at which nothing is shown.
+    pub fn open_location(&mut self, name: &str) {
+        self.locations.push(name.to_owned());
+        self.listings.iter_mut().for_each(|listing| listing.numbers.push(Number::new(0)));
     }
 
     /// Lists a SKU that shows `shown` at every location.
@@ -396,8 +409,8 @@ impl Shop {
         let order = OrderSnapshot {
             id: OrderId::new(order),
             number: format!("#{order}"),
-            created_at: second(now.utc),
-            updated_at: second(now.utc),
+            created_at: self.stamp(now),
+            updated_at: self.stamp(now),
             lines,
             unknown_state: None,
         };
@@ -480,12 +493,45 @@ impl Shop {
         self.orders.finish(now.utc, OrderId::new(order), self.keep_ms);
     }
 
+    /// Staff cut an order down to `units` of each line, and its update time stays what it was.
+    ///
+    /// # Panics
+    /// Where there is no such order.
+    pub fn cut_silently(&mut self, now: Now, order: &str, units: i64) {
+        let stamp = self.orders.get(&OrderId::new(order)).map_or(now.utc, |found| found.updated_at);
+        self.change_stamped(now, stamp, order, |line| {
+            let back = line.net.ordered - Units::of(units);
+            line.net.ordered = Units::of(units);
+            back
+        });
+    }
+
+    /// An order as it is.
+    pub fn order(&self, order: &str) -> Option<&OrderSnapshot> {
+        self.orders.get(&OrderId::new(order))
+    }
+
+    /// What the shop's clock says, to the second.
+    fn stamp(&self, now: Now) -> UtcMs {
+        second(now.utc.plus_ms(self.odd.clock_off_ms))
+    }
+
+    fn change_order(&mut self, now: Now, order: &str, change: impl FnMut(&mut LineSnapshot) -> Units) {
+        self.change_stamped(now, self.stamp(now), order, change);
+    }
+
     /// Changes an order; what `change` gives of each line is back on the shelf.
-    fn change_order(&mut self, now: Now, order: &str, mut change: impl FnMut(&mut LineSnapshot) -> Units) {
+    fn change_stamped(
+        &mut self,
+        now: Now,
+        stamp: UtcMs,
+        order: &str,
+        mut change: impl FnMut(&mut LineSnapshot) -> Units,
+    ) {
         let id = OrderId::new(order);
         let found = self.orders.get(&id).cloned();
         let Some(mut order) = found else { panic!("no order {id} at {}", self.id) };
-        order.updated_at = second(now.utc);
+        order.updated_at = stamp;
         let lags = self.lags();
         let mut moved = Vec::new();
         for line in &mut order.lines {

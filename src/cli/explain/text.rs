@@ -66,6 +66,10 @@ fn print_listing(explained: &ListingExplained) -> Result<(), Failure> {
     if listing.state != ListingState::Managed {
         Out.line(format!("  left alone ({}): {}", listing.state.name(), listing.state.reason()))?;
     }
+    if let Some(seconds) = explained.assume_shipped_after_s {
+        let days = seconds.div_euclid(86_400);
+        Out.line(format!("  orders open for {days} days count as shipped (assume_shipped_after)"))?;
+    }
     for place in &explained.places {
         if !place.location.is_empty() {
             Out.line(format!("  at the channel's location {}", place.location))?;

@@ -47,6 +47,7 @@ pub(super) fn read(check: &mut Check<'_>, at: &Path, id: &str, mut table: toml::
     let id = ChannelId::new(id);
     let rule = policy::rule(check, &at.key("policy"), &raw.policy, Some(id.clone()), None);
     let (locations, order_location) = locations(check, at, kind, &raw);
+    let assume_shipped_after = assume_shipped_after(check, at, kind, &raw);
     let settings = ChannelSettings {
         id,
         mode: mode(check, at, raw.mode.as_deref()),
@@ -62,6 +63,7 @@ pub(super) fn read(check: &mut Check<'_>, at: &Path, id: &str, mut table: toml::
         ),
         locations,
         order_location,
+        assume_shipped_after,
     };
     Some(Draft { at: at.clone(), settings, connection, secrets_known, rule })
 }
@@ -120,13 +122,6 @@ fn common_settings(check: &mut Check<'_>, at: &Path, kind: ChannelKind, raw: &Ra
     let order_delay_ms =
         ms(at.key("order_delay"), raw.order_delay.as_deref(), timing.order_delay, "0s", "1d");
     let settle_ms = ms(at.key("settle"), raw.settle.as_deref(), timing.settle, "0s", "1h");
-    if order_overlap_ms < order_delay_ms {
-        check.warn(
-            &at.key("orders").key("overlap"),
-            "orders.overlap is shorter than order_delay: an order that shows up late waits for the sweep",
-            "make orders.overlap at least as long as order_delay",
-        );
-    }
     Common {
         timeout_ms: timeout.unsigned_abs(),
         max_body_bytes: max_body(check, &at.key("max_body"), raw.max_body.as_deref()),
@@ -176,6 +171,18 @@ fn orders(check: &mut Check<'_>, at: &Path, raw: Option<&RawOrders>, connection:
 fn cron_by_default(check: &mut Check<'_>, at: &Path, raw: Option<RawCadence>, default: &str) -> Cadence {
     let default = RawCadence { every: None, cron: Some(default.to_owned()) };
     schedule::cadence(check, at, &raw.unwrap_or_default(), &default)
+}
+
+/// "never" turns off what is the default for kinds of channels that don't say when an order has left.
+fn assume_shipped_after(
+    check: &mut Check<'_>,
+    at: &Path,
+    kind: ChannelKind,
+    raw: &RawCommon,
+) -> Option<std::time::Duration> {
+    let text = raw.assume_shipped_after.as_deref().unwrap_or(defaults::assume_shipped_after(kind));
+    let at = at.key("assume_shipped_after");
+    (text != defaults::NEVER).then(|| check.duration(&at, text, "1d", "365d"))
 }
 
 /// Each ledger location has one key of the table, so none can stand for two locations of the channel.
