@@ -305,6 +305,7 @@ impl RawChannel {
                 history,
                 locations: Vec::new(),
                 order_location: LocationId::new(LocationId::DEFAULT),
+                assume_shipped_after: None,
             },
             names: self.names,
             share: self.share,
