@@ -3,12 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail loudly")]
 
 mod random_day;
-mod virtual_shop;
 
 use std::{ops::Range, time::Duration};
 
 use random_day::{Day, Weather};
-use virtual_shop::Moods;
+use stockd::street::Moods;
 
 const ROUGH: Moods = Moods {
     failed_reads: 30,
@@ -107,6 +106,11 @@ fn staff_set_numbers_by_hand() {
 }
 
 #[test]
+fn buffers_that_follow_demand() {
+    days(1_200..1_220, Weather { order_delay_ms: 300, restocks: true, auto: true, ..Weather::default() });
+}
+
+#[test]
 fn everything_at_once() {
     let weather = Weather {
         order_delay_ms: 400,
@@ -123,6 +127,8 @@ fn everything_at_once() {
         bundles: true,
         locations: true,
         edits: false,
+        auto: false,
     };
     days(1_300..1_320, weather);
+    days(1_320..1_325, Weather { auto: true, ..weather });
 }

@@ -12,8 +12,11 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use url::{Host, Url};
 
-use super::{BuildError, Common};
-use crate::domain::{CallError, Meter, UtcMs};
+use super::{BuildError, Common, valve::Valve};
+use crate::{
+    domain::{CallError, Meter, Quota, UtcMs},
+    kill_points::{Point, pass},
+};
 
 /// Idle connections are dropped before the 60 to 75 s after which many servers drop them.
 const POOL_IDLE: Duration = Duration::from_secs(20);
@@ -67,16 +70,18 @@ impl Arrived {
 #[derive(Debug)]
 pub(super) struct Http {
     client: reqwest::Client,
+    valve: Valve,
     max_body_bytes: usize,
     secrets: Vec<SecretString>,
     explain: fn(&Value) -> Said,
 }
 
 impl Http {
-    /// A client for `base`; `secrets` are cut out of whatever the channel says, `explain` reads its error bodies.
+    /// A client for `base` that keeps to `quota`; `secrets` are cut out of whatever the channel says, `explain` reads its error bodies.
     pub(super) fn new(
         base: &Url,
         common: &Common,
+        quota: Quota,
         secrets: Vec<SecretString>,
         explain: fn(&Value) -> Said,
     ) -> Result<Self, BuildError> {
@@ -97,7 +102,7 @@ impl Http {
             builder = builder.no_proxy();
         }
         let client = builder.build().map_err(|e| BuildError::Client(describe(e)))?;
-        Ok(Self { client, max_body_bytes: common.max_body_bytes, secrets, explain })
+        Ok(Self { client, valve: Valve::new(quota), max_body_bytes: common.max_body_bytes, secrets, explain })
     }
 
     /// A `GET` to be finished by the channel and given to [`Http::send`].
@@ -120,6 +125,12 @@ impl Http {
         intent: Intent,
         meter: &mut Meter,
     ) -> Result<Arrived, CallError> {
+        let (send, reply) = match intent {
+            Intent::Read => (Point::ReadSend, Point::ReadReply),
+            Intent::Write => (Point::WriteSend, Point::WriteReply),
+        };
+        self.valve.pass().await;
+        pass(send);
         let response = match request.send().await {
             Ok(response) => response,
             Err(error) if error.is_connect() || error.is_builder() => {
@@ -130,6 +141,7 @@ impl Http {
                 return Err(intent.lost(describe(error)));
             }
         };
+        pass(reply);
         meter.requests += 1;
         let server_time = server_time(response.headers());
         meter.server_time = meter.server_time.or(server_time);

@@ -5,6 +5,7 @@
 mod decode;
 mod http;
 mod shopify;
+mod valve;
 mod woocommerce;
 
 use secrecy::SecretString;

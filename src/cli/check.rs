@@ -9,18 +9,21 @@ use serde::Serialize;
 use super::{
     ConfigArg, Failure, Out,
     check_online::{self, OnlineReport},
+    status,
 };
 use crate::{
     config::{self, Loaded, Secrets},
     domain::{
-        Cadence, ChannelSettings,
+        Buffer, Cadence, ChannelId, ChannelSettings, Settings, Units,
         policy::{Policy, PolicyRule, SkuPattern},
     },
+    ledger::Reader,
 };
 
 /// Checks the configuration and prints what it comes to.
 ///
-/// Reads the file as the daemon would, without touching the ledger or the network. A mistake is shown with its line
+/// Reads the file as the daemon would, without touching the network; of the ledger it only says whether it is an older
+/// one put back. A mistake is shown with its line
 /// and the cure, and the exit code is 78. With `--online` it also asks each channel who we are there and what it lists,
 /// and says which listings would be managed and which not and why; nothing is written anywhere.
 #[derive(Debug, Args)]
@@ -43,6 +46,7 @@ pub fn run(check: &Check) -> Result<(), Failure> {
     let wanted = if check.online { Secrets::Needed } else { Secrets::IfHere };
     let loaded = check.config.load_with(wanted)?;
     let mut report = Report::of(&loaded);
+    report.warnings.extend(standing(&loaded.settings)?);
     if check.online {
         report.online = check_online::ask_all(&loaded)?;
     }
@@ -54,6 +58,15 @@ pub fn run(check: &Check) -> Result<(), Failure> {
     match report.online.iter().filter(|channel| channel.error.is_some()).count() {
         0 => Ok(()),
         failed => Err(anyhow::anyhow!("{failed} channels could not be checked online").into()),
+    }
+}
+
+/// Whether the ledger, where there is one, is an older one put back.
+fn standing(settings: &Settings) -> Result<Option<String>, Failure> {
+    match Reader::open(&settings.ledger) {
+        Ok(reader) => Ok(status::standing(&reader, settings)?),
+        // Its own commands say what is wrong with it.
+        Err(_) => Ok(None),
     }
 }
 
@@ -162,8 +175,16 @@ fn schedule(what: &'static str, cadence: &Cadence) -> ScheduleReport {
 
 fn policy_text(policy: &Policy) -> String {
     let cap = policy.cap.map_or_else(|| "none".to_owned(), |cap| cap.to_string());
+    let auto = match policy.buffer {
+        Buffer::Auto(auto) => format!(" (oversell_cost {}, buffer_max {})", auto.oversell_cost, auto.most),
+        Buffer::Units(_) | Buffer::Percent(_) => String::new(),
+    };
+    let last = match policy.last_units {
+        Units::ZERO => String::new(),
+        last => format!(", 0 for the last {last}"),
+    };
     format!(
-        "buffer {}, share {}, cap {cap}, min_quantity {}",
+        "buffer {}{auto}, share {}, cap {cap}, min_quantity {}{last}",
         policy.buffer, policy.share, policy.min_quantity
     )
 }
@@ -174,6 +195,13 @@ fn override_report(rule: &PolicyRule) -> OverrideReport {
         rule.share.map(|share| format!("share {share}")),
         rule.cap.map(|cap| format!("cap {cap}")),
         rule.min_quantity.map(|least| format!("min_quantity {least}")),
+        rule.oversell_cost.map(|cost| format!("oversell_cost {cost}")),
+        rule.buffer_max.map(|most| format!("buffer_max {most}")),
+        rule.last_units.map(|last| format!("last_units {last}")),
+        rule.last_units_on.as_ref().map(|on| {
+            let names: Vec<&str> = on.iter().map(ChannelId::as_str).collect();
+            format!("last_units_on {}", names.join(" and "))
+        }),
     ];
     OverrideReport {
         sku: rule.sku.as_ref().map_or("*", SkuPattern::as_str).to_owned(),

@@ -55,6 +55,8 @@ struct ListingExplained {
     listing: ListingRow,
     /// `observe` or `push`; nothing for a channel that is no longer configured.
     mode: Option<&'static str>,
+    /// After how many seconds the channel's open orders count as shipped; nothing for one that says so itself.
+    assume_shipped_after_s: Option<u64>,
     brake: Option<Brake>,
     pauses: Vec<Pause>,
     places: Vec<PlaceExplained>,
@@ -145,6 +147,9 @@ impl Explainer<'_> {
         let places = listing.places.iter().map(|place| self.place(channel, *place));
         Ok(ListingExplained {
             mode: channel.map(|channel| channel.mode.name()),
+            assume_shipped_after_s: channel
+                .and_then(|channel| channel.assume_shipped_after)
+                .map(|after| after.as_secs()),
             brake: self.brakes.iter().find(|brake| brake.channel == listing.channel).cloned(),
             pauses: self.pauses.iter().filter(concerned).cloned().collect(),
             places: places.filter_map(Result::transpose).collect::<Result<_, Failure>>()?,

@@ -14,6 +14,7 @@ pub mod oversells;
 pub mod pause;
 pub mod plan;
 pub mod quarantine;
+pub mod replay;
 pub mod run;
 pub mod sandbox;
 pub mod select;
@@ -42,6 +43,7 @@ pub enum Command {
     Adopt(adopt::Adopt),
     Check(check::Check),
     Demo(demo::Demo),
+    Replay(replay::Replay),
     Run(run::Run),
     Sandbox(sandbox::SandboxArgs),
     Plan(plan::Plan),
@@ -66,6 +68,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Adopt(adopt) => adopt::run(&adopt),
         Command::Check(check) => check::run(&check),
         Command::Demo(demo) => demo::run(&demo),
+        Command::Replay(replay) => replay::run(&replay),
         Command::Run(run) => run::run(&run),
         Command::Sandbox(args) => sandbox::run(args),
         Command::Plan(plan) => plan::run(&plan),

@@ -199,7 +199,10 @@ fn why(inputs: &Inputs) -> String {
     if let Some(cap) = steps.policy.cap.filter(|cap| *cap < before_cap) {
         parts.push(format!("cap {cap}"));
     }
-    if steps.target == Units::ZERO && before_cap > Units::ZERO && steps.policy.min_quantity > Units::ZERO {
+    let hidden = steps.target == Units::ZERO && before_cap > Units::ZERO;
+    if hidden && steps.available <= steps.policy.last_units {
+        parts.push(format!("last_units {}", steps.policy.last_units));
+    } else if hidden && steps.policy.min_quantity > Units::ZERO {
         parts.push(format!("min_quantity {}", steps.policy.min_quantity));
     }
     parts.join(", ")

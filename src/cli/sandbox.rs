@@ -16,7 +16,7 @@ use super::{Failure, Out};
 use crate::{
     domain::ChannelKind,
     referee::Settings,
-    sandbox::{Catalogue, Demand, History, Sandbox, SandboxConfig, ShopSettings},
+    sandbox::{Catalogue, Day, Demand, Sandbox, SandboxConfig, ShopSettings},
 };
 
 /// Emulates shops on this machine, to try a configuration before pointing it at a real one.
@@ -38,6 +38,7 @@ use crate::{
 ///   clear_faults             "shop"
 ///   pause_shoppers           "paused": true or false
 ///   take_deliveries          what has come and must be booked in the ledger too
+///   excuse                   "excused": true while stockd is away and owes nothing
 ///
 /// GET on the control address shows everything, with the referee's verdict on oversells.
 #[derive(Debug, Args)]
@@ -133,11 +134,11 @@ fn whole(burst: f64) -> u32 {
 
 async fn serve(args: SandboxArgs) -> Result<(), Failure> {
     let history = match &args.orders {
-        Some(file) => Some(History::load(file, args.day).context("the order history can't be played")?),
+        Some(file) => Some(Day::load(file, args.day).context("the order history can't be played")?),
         None => None,
     };
     let mut catalogue =
-        history.as_ref().map_or_else(|| Catalogue::made_up(args.skus, args.seed), History::catalogue);
+        history.as_ref().map_or_else(|| Catalogue::made_up(args.skus, args.seed), Day::catalogue);
     if args.plain {
         catalogue.variations = 0;
         catalogue.bundles.clear();

@@ -9,7 +9,10 @@ use super::{ConfigArg, Failure, Out, ask};
 use crate::{
     config::Secrets,
     domain::{ChannelSettings, Settings, Units, UtcMs},
-    ledger::{Brake, ChannelRow, ListingState, OpenWrites, Pause, Reader, Totals, writer_is_running},
+    ledger::{
+        Brake, ChannelRow, DelayRow, LedgerError, ListingState, OpenWrites, Pause, Reader, Restored,
+        Standing, Totals, writer_is_running,
+    },
 };
 
 const DAY_MS: i64 = 86_400_000;
@@ -35,6 +38,8 @@ struct Report {
     ledger: PathBuf,
     /// Whether a daemon (or another command that writes) has the ledger open.
     running: bool,
+    /// An older ledger was put back, and whatever raises is held until every channel has been read again.
+    restored: Option<Restored>,
     totals: Totals,
     channels: Vec<ChannelStatus>,
     oversold: Vec<Short>,
@@ -54,6 +59,8 @@ struct ChannelStatus {
     orders_read_to: Option<UtcMs>,
     orders: i64,
     last_order_at: Option<UtcMs>,
+    /// How late sales become known and pushes land, once enough have been measured.
+    delay: Option<DelayRow>,
     writes: OpenWrites,
     brake: Option<Brake>,
     pauses: Vec<Pause>,
@@ -99,12 +106,14 @@ fn report(settings: &Settings) -> Result<Report, Failure> {
     let mut report = Report {
         ledger: settings.ledger.clone(),
         running: writer_is_running(&settings.ledger),
+        restored: reader.restored()?,
         totals: reader.totals()?,
         channels: channels?,
         oversold: oversold.into_iter().map(|row| Short { sku: row.sku, available: row.available }).collect(),
         attention: Vec::new(),
     };
     report.attention = attention(&report);
+    report.attention.extend(standing(&reader, settings)?);
     Ok(report)
 }
 
@@ -128,11 +137,36 @@ fn channel_status(
         orders_read_to: reader.cursor(channel.id.as_str())?,
         orders,
         last_order_at,
+        delay: reader.delay(&channel.id)?,
         writes: reader.open_writes(&channel.id)?,
         brake: brakes.iter().find(|brake| brake.channel == channel.id).cloned(),
         pauses: pauses.iter().filter(|pause| pause.channel == channel.id).cloned().collect(),
         incidents: reader.incident_counts(&channel.id, ask::now().plus_ms(-DAY_MS))?,
     })
+}
+
+/// What the head record says of the ledger, and what is held for it.
+pub(super) fn standing(reader: &Reader, settings: &Settings) -> Result<Option<String>, LedgerError> {
+    if let Standing::Behind { detail, .. } = reader.standing(&settings.ledger)? {
+        return Ok(Some(format!(
+            "the ledger is an older one put back: {detail}; from the next start on nothing is raised until every channel \
+             has been read again"
+        )));
+    }
+    Ok(reader.restored()?.map(|restored| {
+        let waits = settings.channels.iter().filter_map(|channel| match restored.of(&channel.id) {
+            None => Some(format!("{} (numbers and orders)", channel.id)),
+            Some(known) if known.swept_at.is_none() => Some(format!("{} (orders)", channel.id)),
+            Some(_) => None,
+        });
+        format!(
+            "an older ledger was put back, noticed {}: {}; nothing is raised on any channel until these have been read \
+             again: {}",
+            restored.at.rfc3339_seconds(),
+            restored.detail,
+            waits.collect::<Vec<_>>().join(", ")
+        )
+    }))
 }
 
 fn attention(report: &Report) -> Vec<String> {
@@ -168,6 +202,9 @@ fn attention(report: &Report) -> Vec<String> {
         if channel.writes.unknown > 0 {
             let count = counted(channel.writes.unknown, "number", "numbers");
             found.push(format!("{name}: nobody knows yet whether {count} arrived; a later read decides"));
+        }
+        if let Some(since) = channel.account.as_ref().and_then(|row| row.blind_since) {
+            found.push(format!("{name}: blind, its orders can't be read since {}", since.rfc3339_seconds()));
         }
         for (kind, count) in &channel.incidents {
             let times = counted(*count, "time", "times");
@@ -231,15 +268,38 @@ fn row(channel: &ChannelStatus) -> [String; 9] {
         count(true).to_string(),
         count(false).to_string(),
         channel.orders.to_string(),
-        time(channel.orders_read_to),
+        orders_read_to(channel),
         time(channel.account.as_ref().and_then(|row| row.scanned_at)),
     ]
 }
 
+fn orders_read_to(channel: &ChannelStatus) -> String {
+    match (channel.orders_read_to, channel.account.as_ref().and_then(|row| row.orders_read_at)) {
+        (Some(latest), _) => latest.rfc3339_seconds(),
+        (None, Some(read)) => format!("no orders yet ({})", read.rfc3339_seconds()),
+        (None, None) => "never".into(),
+    }
+}
+
 fn details(channel: &ChannelStatus) -> Result<(), Failure> {
     let name = &channel.name;
+    if let Some(since) = channel.account.as_ref().and_then(|row| row.blind_since) {
+        let since = since.rfc3339_seconds();
+        Out.line(format!(
+            "{name}: its orders have not been read since {since}; what it has sold since is not known"
+        ))?;
+    }
     for left in channel.listings.iter().filter(|l| l.state != ListingState::Managed) {
         Out.line(format!("{name}: {} {}: {}", left.count, left.state.name(), left.reason))?;
+    }
+    if let Some(delay) = &channel.delay {
+        let seconds = |ms: i64| format!("{}.{} s", ms / 1_000, ms % 1_000 / 100);
+        let known = format!("{}, at most {}", seconds(delay.known_p50_ms), seconds(delay.known_p99_ms));
+        let landed = delay
+            .landed_p50_ms
+            .zip(delay.landed_p99_ms)
+            .map(|(half, most)| format!("; a decrease takes {}, at most {}", seconds(half), seconds(most)));
+        Out.line(format!("{name}: a sale is known after {known}{}", landed.unwrap_or_default()))?;
     }
     if channel.writes.requests > 0 {
         let open = counted(channel.writes.requests, "request", "requests");

@@ -52,11 +52,12 @@ pub fn run(args: &Verify) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::Failed(anyhow!(
-        "{} does not verify: {} problem{}; stop stockd, keep this file, put the latest backup that verifies in its \
-         place and start again: the channels' orders since then are read once more",
-        path.display(),
+        "{path} does not verify: {} problem{}; stop stockd, keep {path}, {path}-wal and {path}-shm elsewhere, put the \
+         latest backup that verifies in their place, leave {path}.head where it is and start again: the channels' orders \
+         since then are read once more",
         report.problem_count,
-        if report.problem_count == 1 { "" } else { "s" }
+        if report.problem_count == 1 { "" } else { "s" },
+        path = path.display()
     )))
 }
 

@@ -180,7 +180,7 @@ impl Check<'_> {
         let bound = |text| parse::duration(text).unwrap_or_default();
         let Some(duration) = parse::duration(text) else {
             let cure = if text == "auto" {
-                "\"auto\" is not supported; write a fixed duration such as \"20s\""
+                "only orders are read as often as limits allow; write a fixed duration such as \"6h\""
             } else {
                 "write a whole number and ms, s, m, h or d, such as \"30s\""
             };

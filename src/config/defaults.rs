@@ -19,6 +19,8 @@ pub(super) enum Default {
 }
 
 pub(super) const MODE: &str = "observe";
+/// How often orders are read: as often as the limits allow.
+pub(super) const ORDERS_EVERY: &str = "auto";
 /// When the whole catalogue is read.
 pub(super) const SCAN_CRON: &str = "0 15 3 * * *";
 /// When the orders of the last `history` are read again.
@@ -36,9 +38,18 @@ pub(super) const SHOPIFY_POINTS: (f64, f64) = (2_000.0, 100.0);
 /// WooCommerce limits nothing; this is what a small host bears: calls per second and at once.
 pub(super) const WOOCOMMERCE_CALLS: (f64, u32) = (2.0, 4);
 
+pub(super) const NEVER: &str = "never";
+
+/// After how long an open order counts as shipped; for kinds of channels that never say so, 14 days.
+pub(super) const fn assume_shipped_after(kind: ChannelKind) -> &'static str {
+    match kind {
+        // Fulfilments, and the status `completed`.
+        ChannelKind::Shopify | ChannelKind::Woocommerce => NEVER,
+    }
+}
+
 /// What depends on how fast a kind of channel makes things visible.
 pub(super) struct Timing {
-    pub(super) orders_every: &'static str,
     pub(super) orders_overlap: &'static str,
     pub(super) order_delay: &'static str,
     pub(super) settle: &'static str,
@@ -48,11 +59,7 @@ pub(super) struct Timing {
 /// second.
 pub(super) const fn timing(kind: ChannelKind) -> Timing {
     match kind {
-        ChannelKind::Shopify => {
-            Timing { orders_every: "20s", orders_overlap: "2m", order_delay: "2m", settle: "10s" }
-        }
-        ChannelKind::Woocommerce => {
-            Timing { orders_every: "20s", orders_overlap: "1m", order_delay: "1m", settle: "5s" }
-        }
+        ChannelKind::Shopify => Timing { orders_overlap: "2m", order_delay: "2m", settle: "10s" },
+        ChannelKind::Woocommerce => Timing { orders_overlap: "1m", order_delay: "1m", settle: "5s" },
     }
 }

@@ -51,6 +51,10 @@ pub(super) struct RawPolicy {
     pub(super) share: Option<RawScalar>,
     pub(super) cap: Option<i64>,
     pub(super) min_quantity: Option<i64>,
+    pub(super) oversell_cost: Option<i64>,
+    pub(super) buffer_max: Option<i64>,
+    pub(super) last_units: Option<i64>,
+    pub(super) last_units_on: Option<Vec<String>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -74,6 +78,7 @@ pub(super) struct RawCommon {
     #[serde(default)]
     pub(super) locations: BTreeMap<String, String>,
     pub(super) order_location: Option<String>,
+    pub(super) assume_shipped_after: Option<String>,
     pub(super) timeout: Option<String>,
     pub(super) max_body: Option<String>,
     pub(super) order_delay: Option<String>,
@@ -81,7 +86,7 @@ pub(super) struct RawCommon {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, expecting = "a table such as { every = \"20s\" }")]
+#[serde(deny_unknown_fields, expecting = "a table such as { every = \"auto\" } or { every = \"20s\" }")]
 pub(super) struct RawOrders {
     pub(super) every: Option<String>,
     pub(super) cron: Option<String>,
@@ -132,6 +137,10 @@ pub(super) struct RawOverride {
     pub(super) share: Option<RawScalar>,
     pub(super) cap: Option<i64>,
     pub(super) min_quantity: Option<i64>,
+    pub(super) oversell_cost: Option<i64>,
+    pub(super) buffer_max: Option<i64>,
+    pub(super) last_units: Option<i64>,
+    pub(super) last_units_on: Option<Vec<String>>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -13,6 +13,7 @@ const REFERENCE: &str = include_str!("../../config/stockd.toml");
 const WITHOUT_DEFAULT: &str = r#"
 [policy]
 cap = 250
+last_units_on = ["web"]
 [channels.web]
 kind = "shopify"
 shop = "example.myshopify.com"
@@ -31,6 +32,9 @@ buffer = "5%"
 share = "60%"
 cap = 25
 min_quantity = 2
+oversell_cost = 100
+buffer_max = 5
+last_units = 2
 [[bundle]]
 sku = "BREAKFAST"
 channel = "web"

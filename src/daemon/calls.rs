@@ -9,6 +9,7 @@ use crate::{
     channels::Client,
     domain::{Answer, CallError, ChannelId, Meter},
     engine::{Command, Event},
+    kill_points::{Point, pass},
 };
 
 /// Runs every command as a task of its own, until the engine has gone. The engine limits how many there are.
@@ -30,6 +31,7 @@ pub(super) async fn carry(
                 None => Ok(lost("there is no client for this channel")),
             };
             let answer = answered.unwrap_or_else(|error| lost(&format!("the call broke off: {error}")));
+            pass(Point::Answer);
             let event = Event::Answered { call: command.id, took: sent.elapsed(), answer };
             // The engine takes events in faster than channels answer; a full queue only delays this one task.
             let _ = tokio::task::spawn_blocking(move || input.send(Input::Event(event)).is_ok()).await;

@@ -17,7 +17,8 @@ use crate::{
     channels::{Client, Connection},
     domain::{ChannelId, Settings},
     engine::Engine,
-    ledger::{Depth, Ledger},
+    kill_points::{Point, pass},
+    ledger::{Depth, Ledger, LedgerError, Standing},
 };
 use engine_thread::{Clock, Input};
 
@@ -45,7 +46,10 @@ pub fn run(
     let clock = Clock::start();
     let ledger = Ledger::open(&settings.ledger)?;
     refuse_a_damaged(&ledger)?;
+    tell_standing(&ledger)?;
+    pass(Point::StartOpened);
     let engine = Engine::new(ledger, settings, clock.now())?;
+    pass(Point::StartLoaded);
     tracing::info!(event = "daemon.started", version = env!("CARGO_PKG_VERSION"), "stockd is running");
 
     let (input, inputs) = mpsc::sync_channel(1_024);
@@ -78,10 +82,31 @@ fn refuse_a_damaged(ledger: &Ledger) -> anyhow::Result<()> {
     }
     anyhow::ensure!(
         report.is_clean(),
-        "the ledger {} fails verification: keep the file, put the latest backup in its place, and start again; \
-         `stockd verify` tells all that is wrong with it",
-        ledger.path().display()
+        "the ledger {path} fails verification, and nothing is read or written with it. `stockd verify` tells all that \
+         is wrong. Keep {path}, {path}-wal and {path}-shm elsewhere, put the latest backup in their place that verifies \
+         (`stockd verify --ledger FILE`), leave {path}.head where it is, and start again: by the head record stockd \
+         sees that the ledger is an older one, reads the orders since, and raises nothing until it has",
+        path = ledger.path().display()
     );
+    Ok(())
+}
+
+/// Says so where the ledger is an older one put back, be it noticed now or in an earlier run, or where nobody can tell.
+fn tell_standing(ledger: &Ledger) -> Result<(), LedgerError> {
+    if let Standing::Unnoted(why) = ledger.found() {
+        tracing::warn!(
+            event = "ledger.head_missing",
+            "whether the ledger is the latest can't be told: {why}; noted from here on"
+        );
+    }
+    if let Some(restored) = ledger.restored()? {
+        tracing::error!(
+            event = "ledger.restored",
+            "the ledger is an older one put back, or has lost its write-ahead log: {}; nothing is raised on any channel \
+             until the numbers and the orders of all have been read again",
+            restored.detail
+        );
+    }
     Ok(())
 }
 

@@ -98,7 +98,7 @@ pub struct Capabilities {
 /// Limits that a channel counts for one sort of calls alone; `None`: those calls draw on [`Capabilities::quota`].
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct OwnQuotas {
-    /// Of [`Call::Orders`] and [`Call::OrdersById`].
+    /// Of [`Call::Orders`]; reads by id are counted with the rest.
     pub orders: Option<Quota>,
     /// Of [`Call::Levels`].
     pub levels: Option<Quota>,

@@ -3,6 +3,7 @@
 //! No clock, no I/O, no randomness, no SQL. Every other module may use this one; it uses none.
 
 pub mod channel;
+pub mod demand;
 pub mod ids;
 pub mod listing;
 pub mod operator;

@@ -67,6 +67,17 @@ impl LineNet {
         Self { ordered, cancelled, shipped, restocked }
     }
 
+    /// The same net with every open unit shipped.
+    #[must_use]
+    pub fn all_shipped(self) -> Self {
+        Self { shipped: self.ordered - self.cancelled, ..self }
+    }
+
+    /// Units that the line keeps from being sold: ordered, and neither cancelled nor back on the shelf.
+    pub fn taken(self) -> Units {
+        self.ordered - self.cancelled - self.restocked
+    }
+
     /// Units ordered and neither cancelled nor shipped: what the line adds to `committed`.
     pub fn open(self) -> Units {
         self.ordered - self.cancelled - self.shipped

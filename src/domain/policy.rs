@@ -58,6 +58,36 @@ pub enum Buffer {
     Units(Units),
     /// This share of what is available, rounded up: against the seller's risk.
     Percent(Percent),
+    /// What the other channels may sell before this one shows it.
+    Auto(AutoBuffer),
+}
+
+/// How a buffer is worked out from demand ([`super::demand`]), and what that has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AutoBuffer {
+    /// How many lost sales one oversell is worth.
+    pub oversell_cost: u32,
+    /// Never more than this.
+    pub most: Units,
+    /// What is held back by now. A rule knows nothing of it: there it is 0, the most that is rightly shown.
+    pub held: Units,
+}
+
+impl AutoBuffer {
+    /// The default of [`AutoBuffer::oversell_cost`]. A lost sale costs its margin, a third of the price perhaps. An
+    /// oversell costs that sale as well, the fee and the postage of a refund, and the time to write to the shopper; on a
+    /// marketplace it counts towards the cancellation rate (Amazon wants less than 2.5 %) that a listing's rank, or the
+    /// account, hangs on. Twenty sales is what that comes to for a small shop; at twenty a buffer is held where one
+    /// time in twenty another channel sells before this one knows, which almost no SKU does.
+    pub const OVERSELL_COST: u32 = 20;
+    /// The default of [`AutoBuffer::most`].
+    pub const MOST: Units = Units::of(10);
+}
+
+impl Default for AutoBuffer {
+    fn default() -> Self {
+        Self { oversell_cost: Self::OVERSELL_COST, most: Self::MOST, held: Units::ZERO }
+    }
 }
 
 impl Buffer {
@@ -66,6 +96,7 @@ impl Buffer {
         match self {
             Self::Units(units) => units.at_least_zero(),
             Self::Percent(percent) => percent.of_rounded_up(available.at_least_zero()),
+            Self::Auto(auto) => auto.held.min(auto.most).at_least_zero(),
         }
     }
 }
@@ -75,6 +106,7 @@ impl fmt::Display for Buffer {
         match self {
             Self::Units(units) => units.fmt(f),
             Self::Percent(percent) => percent.fmt(f),
+            Self::Auto(_) => f.write_str("auto"),
         }
     }
 }
@@ -90,11 +122,20 @@ pub struct Policy {
     pub cap: Option<Units>,
     /// Below this, show 0.
     pub min_quantity: Units,
+    /// When no more than this are available, show 0: other channels show the last ones.
+    #[serde(default)]
+    pub last_units: Units,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { buffer: Buffer::Units(Units::ZERO), share: Percent::ALL, cap: None, min_quantity: Units::ZERO }
+        Self {
+            buffer: Buffer::Units(Units::ZERO),
+            share: Percent::ALL,
+            cap: None,
+            min_quantity: Units::ZERO,
+            last_units: Units::ZERO,
+        }
     }
 }
 
@@ -117,7 +158,8 @@ pub struct Calculation {
 
 impl Policy {
     /// What a channel should show of `available` units:
-    /// `min(cap, floor(share * available), available - buffer)`, at least 0, and 0 below `min_quantity`.
+    /// `min(cap, floor(share * available), available - buffer)`, at least 0, and 0 below `min_quantity` or
+    /// where only `last_units` are left.
     pub fn calculate(&self, available: Units) -> Calculation {
         let buffer_units = self.buffer.held_back(available);
         let after_buffer = available - buffer_units;
@@ -126,7 +168,7 @@ impl Policy {
         if let Some(cap) = self.cap {
             target = target.min(cap.at_least_zero());
         }
-        if target < self.min_quantity {
+        if target < self.min_quantity || available <= self.last_units {
             target = Units::ZERO;
         }
         Calculation { available, policy: *self, buffer_units, after_buffer, after_share, target }
@@ -153,6 +195,14 @@ pub struct PolicyRule {
     pub cap: Option<Units>,
     /// See [`Policy::min_quantity`].
     pub min_quantity: Option<Units>,
+    /// See [`AutoBuffer::oversell_cost`].
+    pub oversell_cost: Option<u32>,
+    /// See [`AutoBuffer::most`].
+    pub buffer_max: Option<Units>,
+    /// See [`Policy::last_units`].
+    pub last_units: Option<Units>,
+    /// The channels that show the last units all the same.
+    pub last_units_on: Option<Vec<ChannelId>>,
 }
 
 /// A SKU, or a pattern of SKUs in which `*` stands for any run of characters and `?` for one.
@@ -212,6 +262,7 @@ impl SkuPattern {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Policies {
     rules: Vec<PolicyRule>,
+    follow_demand: bool,
 }
 
 impl Policies {
@@ -226,12 +277,15 @@ impl Policies {
                 rule.channel.is_some(),
             )
         });
-        Self { rules }
+        let follow_demand = rules.iter().any(|rule| matches!(rule.buffer, Some(Buffer::Auto(_))));
+        Self { rules, follow_demand }
     }
 
     /// The policy for one SKU (the channel's SKU for a bundle) on one channel.
     pub fn resolve(&self, channel: &ChannelId, sku: &str) -> Policy {
         let mut policy = Policy::default();
+        let mut auto = AutoBuffer::default();
+        let mut last_units_on: &[ChannelId] = &[];
         for rule in &self.rules {
             let fits = rule.channel.as_ref().is_none_or(|c| c == channel)
                 && rule.sku.as_ref().is_none_or(|pattern| pattern.matches(sku));
@@ -240,9 +294,28 @@ impl Policies {
                 policy.share = rule.share.unwrap_or(policy.share);
                 policy.cap = rule.cap.or(policy.cap);
                 policy.min_quantity = rule.min_quantity.unwrap_or(policy.min_quantity);
+                if let Some(units) = rule.last_units {
+                    policy.last_units = units;
+                    // A rule for this very channel knows what it wants here.
+                    last_units_on = if rule.channel.is_some() { &[] } else { last_units_on };
+                }
+                auto.oversell_cost = rule.oversell_cost.unwrap_or(auto.oversell_cost);
+                auto.most = rule.buffer_max.unwrap_or(auto.most);
+                last_units_on = rule.last_units_on.as_deref().unwrap_or(last_units_on);
             }
         }
+        if let Buffer::Auto(settings) = &mut policy.buffer {
+            *settings = auto;
+        }
+        if last_units_on.contains(channel) {
+            policy.last_units = Units::ZERO;
+        }
         policy
+    }
+
+    /// Whether any rule wants a buffer that follows demand.
+    pub const fn follow_demand(&self) -> bool {
+        self.follow_demand
     }
 }
 
@@ -307,6 +380,38 @@ mod tests {
     }
 
     #[test]
+    fn the_last_units_are_shown_only_where_the_rules_say() {
+        let mut general = rule(None, None, 0);
+        general.last_units = Some(Units::of(2));
+        general.last_units_on = Some(vec![ChannelId::new("web")]);
+        let mut gift = rule(None, Some("GIFT-*"), 0);
+        gift.last_units_on = Some(vec![ChannelId::new("ebay")]);
+        let policies = Policies::new(vec![general, gift]);
+        let shows = |channel: &str, sku: &str, available: i64| {
+            policies.resolve(&ChannelId::new(channel), sku).target(Units::of(available)).get()
+        };
+        assert_eq!([shows("web", "MUG", 2), shows("ebay", "MUG", 2), shows("ebay", "MUG", 3)], [2, 0, 3]);
+        assert_eq!([shows("web", "GIFT-1", 1), shows("ebay", "GIFT-1", 1)], [0, 1]);
+    }
+
+    #[test]
+    fn an_automatic_buffer_takes_its_knobs_from_wherever_they_are_set_and_holds_nothing_by_itself() {
+        let mut channel = rule(Some("ebay"), None, 0);
+        channel.buffer = Some(Buffer::Auto(AutoBuffer::default()));
+        let mut general = rule(None, None, 3);
+        general.oversell_cost = Some(100);
+        let policies = Policies::new(vec![channel, general]);
+        assert!(policies.follow_demand());
+        let ebay = policies.resolve(&ChannelId::new("ebay"), "MUG");
+        let expected = AutoBuffer { oversell_cost: 100, most: AutoBuffer::MOST, held: Units::ZERO };
+        assert_eq!(ebay.buffer, Buffer::Auto(expected));
+        assert_eq!(ebay.target(Units::of(7)), Units::of(7));
+        let held = Buffer::Auto(AutoBuffer { held: Units::of(12), ..expected });
+        assert_eq!(held.held_back(Units::of(50)), AutoBuffer::MOST);
+        assert_eq!(policies.resolve(&ChannelId::new("web"), "MUG").buffer, Buffer::Units(Units::of(3)));
+    }
+
+    #[test]
     fn patterns_match_whole_skus() {
         let pattern = |p: &str, s: &str| SkuPattern::new(p).matches(s);
         assert!(pattern("GIFT-*", "GIFT-"));
@@ -319,7 +424,7 @@ mod tests {
         #[test]
         fn a_target_is_never_negative_nor_above_what_is_available(
             available in -100_i64..1_000, buffer in 0_i64..50, share in 0_u16..=10_000,
-            cap in proptest::option::of(0_i64..500), min in 0_i64..20, percent in any::<bool>(),
+            cap in proptest::option::of(0_i64..500), min in 0_i64..20, percent in any::<bool>(), last in 0_i64..5,
         ) {
             let share = Percent::from_hundredths(share).unwrap();
             let policy = Policy {
@@ -327,6 +432,7 @@ mod tests {
                 share,
                 cap: cap.map(Units::of),
                 min_quantity: Units::of(min),
+                last_units: Units::of(last),
             };
             let target = policy.target(Units::of(available));
             prop_assert!(target >= Units::ZERO && target.get() <= available.max(0));

@@ -43,6 +43,8 @@ pub struct ChannelSettings {
     pub locations: Vec<(LocationId, ChannelLocation)>,
     /// Where this channel's orders commit stock when the order names no location.
     pub order_location: LocationId,
+    /// After how long an open order counts as shipped, on a channel that never says so; `None`: never.
+    pub assume_shipped_after: Option<Duration>,
 }
 
 /// Whether a channel's numbers may be written.

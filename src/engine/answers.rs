@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use super::{
     CallId, Engine, Level, Notice, Result,
-    channel::{Channel, Heard, InFlight, What},
+    channel::{Heard, InFlight, What},
+    poll::jittered,
 };
 use crate::{
     domain::{Answer, CallError, Identity, Meter, Now, Reply},
-    ledger::Span,
+    ledger::{OrderRead, Span},
 };
 
 /// The longest pause after failures in a row.
@@ -23,9 +24,16 @@ impl Engine {
         let channel = &mut self.channels[at];
         channel.in_flight = channel.in_flight.saturating_sub(1);
         match flight.what {
-            What::Poll | What::Sweep => channel.orders_in_flight = false,
+            What::Poll | What::Sweep | What::Reread { .. } => channel.orders_in_flight = false,
             What::Scan => channel.scan_in_flight = false,
+            What::Look => {
+                channel.looks.in_flight = false;
+                channel.looks.took = now.mono.saturating_sub(flight.sent);
+            }
             _ => {}
+        }
+        if matches!(flight.what, What::Poll) {
+            channel.answered_in(now.mono.saturating_sub(flight.sent));
         }
         channel.budget.told(now.mono, flight.sort, flight.places, flight.paid, &answer.meter);
         let heard = heard(now, &flight, took, &answer.meter, channel.settings.capabilities.time_step_ms);
@@ -52,7 +60,9 @@ impl Engine {
             (What::Identify, Reply::Identity(identity)) => self.identified(heard.now, at, identity),
             (What::Poll, Reply::Orders(page)) => self.polled(heard, at, page),
             (What::Sweep, Reply::Orders(page)) => self.swept(heard, at, page),
+            (What::Reread { orders }, Reply::Orders(page)) => self.reread(heard, at, &orders, page),
             (What::Scan, Reply::Listings(page)) => self.scanned(heard, at, page),
+            (What::Look, Reply::Levels(levels)) => self.looked(heard, at, levels),
             (What::FenceLevels, Reply::Levels(levels)) => self.fence_levels(heard, at, levels),
             (What::SettleLevels { request }, Reply::Levels(levels)) => {
                 self.settle_by_levels(heard, at, request, levels)
@@ -60,7 +70,9 @@ impl Engine {
             (What::Write { request, repeat: _ }, Reply::Written(outcomes)) => {
                 self.written(heard, at, request, outcomes)
             }
-            (What::Forgotten, Reply::Orders(page)) => self.take_orders(heard.now, at, page).map(|_| ()),
+            (What::Forgotten, Reply::Orders(page)) => {
+                self.take_orders(heard, at, page, OrderRead::Listed, false).map(|_| ())
+            }
             (What::Forgotten, _) => Ok(()),
             (what, _) => {
                 let error =
@@ -85,6 +97,7 @@ impl Engine {
                 channel.sweep = None;
                 channel.next_sweep = Some(channel.backoff_until.max(now.mono) + Duration::from_mins(1));
             }
+            What::Reread { .. } => self.reread_failed(now, at),
             What::Scan => {
                 // The page is asked for again; a scan whose page token has died starts over.
                 let channel = &mut self.channels[at];
@@ -96,7 +109,7 @@ impl Engine {
             What::FenceLevels => self.drop_fence(now, at),
             What::SettleLevels { request } => self.postpone_settling(now, at, request),
             What::Write { request, repeat } => self.write_failed(heard, at, request, repeat, error)?,
-            What::Identify | What::Forgotten => {}
+            What::Identify | What::Look | What::Forgotten => {}
         }
         Ok(())
     }
@@ -151,15 +164,6 @@ impl Engine {
         );
         self.incident(now, "channel.wrong_account", &id, None, &detail)
     }
-}
-
-/// A wait that differs between channels and turns, the same in every run.
-pub(super) fn jittered(channel: &Channel, wait: Duration) -> Duration {
-    use std::hash::{DefaultHasher, Hash, Hasher};
-    let mut hasher = DefaultHasher::new();
-    (channel.settings.id.as_str(), channel.polls, channel.failures).hash(&mut hasher);
-    let percent = u32::try_from(hasher.finish() % 11).unwrap_or(0);
-    wait * (95 + percent) / 100
 }
 
 /// Between which instants of the channel's clock the call was carried out.

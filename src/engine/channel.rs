@@ -6,11 +6,16 @@ use std::{
 };
 
 use super::{
+    blind::Sight,
+    catch_up::ReadAgain,
+    delay::Delays,
+    look::Looks,
     pace::{Budget, Sort},
     queue::Queue,
+    reread::FIRST_LOOK,
 };
 use crate::{
-    domain::{ChannelSettings, Now, PageToken, Units, UtcMs},
+    domain::{ChannelSettings, Now, OrderId, PageToken, Units, UtcMs},
     ledger::{OpenRequest, PlaceId, Span},
 };
 
@@ -47,10 +52,31 @@ pub(super) struct Channel {
     /// Set when the channel must not be used: the account is not the one pinned.
     pub(super) barred: bool,
     pub(super) polls: u64,
+    /// How many pages the last read of orders had, and how long it took.
+    pub(super) poll_pages: u32,
+    pub(super) poll_took: Duration,
+    /// When the last read of orders over the whole overlap was begun, and whether it had to turn a page.
+    pub(super) deep_read: Option<Duration>,
+    pub(super) deep_turned: bool,
+    /// How long a read of orders takes, in the mean.
+    pub(super) round_trip: Duration,
+    /// How far orders have been read; counts once the ledger has been asked.
+    pub(super) cursor: Option<UtcMs>,
+    pub(super) cursor_known: bool,
+    pub(super) looks: Looks,
+    pub(super) delays: Delays,
+    /// Since when a decrease has been wanted that a sale explains.
+    pub(super) wanted: HashMap<PlaceId, Duration>,
+    /// When this channel wants to be looked after again; `None`: when a call is answered.
+    pub(super) wake: Option<Duration>,
     /// Whether its orders have been read to the end since the start.
     pub(super) polled: bool,
-    /// When the last read of orders that came to its end was begun.
+    /// When the last read of orders over the whole overlap that came to its end was begun.
     pub(super) orders_read: Option<Duration>,
+    /// For how long its orders could not be read, in steps; `None`: not known since the start.
+    pub(super) blind: Option<Duration>,
+    /// The last SKU whose buffers elsewhere have followed that, if there are more.
+    pub(super) followed: Option<String>,
     pub(super) scanned: bool,
     pub(super) poll: Option<OrdersJob>,
     pub(super) sweep: Option<OrdersJob>,
@@ -58,6 +84,11 @@ pub(super) struct Channel {
     pub(super) next_poll: Duration,
     pub(super) next_scan: Option<Duration>,
     pub(super) next_sweep: Option<Duration>,
+    /// When open orders are looked for that are to be asked for by id.
+    pub(super) next_reread: Duration,
+    /// Whether a list has contradicted what is known of an order: it is asked for by id at once.
+    pub(super) doubted: bool,
+    pub(super) sight: Option<Sight>,
     pub(super) fence: Option<Fence>,
     /// A write that a fence has prepared in this round, with what was paid for it.
     pub(super) ready_write: Option<(OpenRequest, f64)>,
@@ -65,6 +96,10 @@ pub(super) struct Channel {
     pub(super) managed: i64,
     pub(super) braked: bool,
     pub(super) released: bool,
+    /// What is still to be read again since an older ledger was put back.
+    pub(super) read_again: Option<ReadAgain>,
+    /// Whether whatever raises waits until that has been done on every channel.
+    pub(super) raises_held: bool,
 }
 
 /// A read of orders, page by page.
@@ -75,11 +110,26 @@ pub(super) struct OrdersJob {
     pub(super) page: Option<PageToken>,
     pub(super) tokens: HashSet<PageToken>,
     pub(super) latest: Option<UtcMs>,
+    /// Whether it reaches back over the whole overlap.
+    pub(super) deep: bool,
+    pub(super) pages: u32,
+    /// By the channel's clock: every order changed before was readable when the read began.
+    pub(super) complete_to: Option<UtcMs>,
 }
 
 impl OrdersJob {
     pub(super) fn new(begun: Duration, since: UtcMs) -> Self {
-        Self { begun, since, page: None, tokens: HashSet::new(), latest: None }
+        let (deep, pages) = (true, 0);
+        Self {
+            begun,
+            since,
+            page: None,
+            tokens: HashSet::new(),
+            latest: None,
+            deep,
+            pages,
+            complete_to: None,
+        }
     }
 }
 
@@ -88,6 +138,8 @@ impl OrdersJob {
 pub(super) struct ScanJob {
     pub(super) number: i64,
     pub(super) page: Option<PageToken>,
+    /// Rows that could not be read: what is missing may be among them.
+    pub(super) rejected: usize,
     pub(super) tokens: HashSet<PageToken>,
 }
 
@@ -149,8 +201,12 @@ pub(super) enum What {
     Identify,
     Poll,
     Sweep,
+    Reread {
+        orders: Vec<OrderId>,
+    },
     Scan,
     FenceLevels,
+    Look,
     SettleLevels {
         request: i64,
     },
@@ -196,8 +252,21 @@ impl Channel {
             identified: false,
             barred: false,
             polls: 0,
+            poll_pages: 1,
+            poll_took: Duration::ZERO,
+            deep_read: None,
+            deep_turned: false,
+            round_trip: Duration::ZERO,
+            cursor: None,
+            cursor_known: false,
+            looks: Looks::default(),
+            delays: Delays::default(),
+            wanted: HashMap::new(),
+            wake: None,
             polled: false,
             orders_read: None,
+            blind: None,
+            followed: None,
             scanned: false,
             poll: None,
             sweep: None,
@@ -205,24 +274,30 @@ impl Channel {
             next_poll: now.mono,
             next_scan: Some(now.mono),
             next_sweep: None,
+            next_reread: now.mono + FIRST_LOOK,
+            doubted: false,
+            sight: None,
             fence: None,
             ready_write: None,
             unsettled: Vec::new(),
             managed: 0,
             braked: false,
             released: false,
+            read_again: None,
+            raises_held: false,
         }
     }
 
     /// Forgets what the ledger knows better. The channel's limit, what it asked for and what it has been sent are not
     /// among it; `under_way` is what was paid for the calls that it has yet to answer.
-    pub(super) fn forget(&mut self, now: Now, under_way: &[f64]) {
+    pub(super) fn forget(&mut self, now: Now, under_way: &[(Sort, f64)]) {
         let old = std::mem::replace(self, Self::new(self.settings.clone(), now));
         self.budget = old.budget;
-        self.budget.count_under_way(under_way.iter().sum());
+        self.budget.count_under_way(under_way);
         self.in_flight = under_way.len();
-        (self.backoff_until, self.failures) = (old.backoff_until, old.failures);
+        (self.backoff_until, self.failures, self.sight) = (old.backoff_until, old.failures, old.sight);
         (self.landed, self.looked, self.refused) = (old.landed, old.looked, old.refused);
+        (self.round_trip, self.delays, self.looks) = (old.round_trip, old.delays, old.looks.forgotten());
         self.next_sweep = self.settings.sweep.wait_from(now.utc.datetime()).map(|wait| now.mono + wait);
     }
 
@@ -267,5 +342,10 @@ impl Channel {
     pub(super) const fn lapse_ms(&self) -> i64 {
         let caps = &self.settings.capabilities;
         caps.order_delay_ms + 2 * caps.time_step_ms
+    }
+
+    /// The same on the program's clock.
+    pub(super) fn lapse(&self) -> Duration {
+        Duration::from_millis(self.lapse_ms().max(0).cast_unsigned())
     }
 }

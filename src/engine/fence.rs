@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{
     Cause, Command, Engine, Result,
     channel::{FenceStage, Heard},
+    pace::Sort,
     plan,
 };
 use crate::{
@@ -54,7 +55,7 @@ impl Engine {
             }
         }
         if pushes.is_empty() {
-            self.channels[at].budget.refund(fence.paid_write);
+            self.channels[at].budget.refund(Sort::Write, fence.paid_write);
         } else {
             let request = self.ledger.prepare(now.utc, &self.channels[at].settings.id, &pushes)?;
             self.channels[at].ready_write = Some((request, fence.paid_write));
@@ -70,13 +71,20 @@ impl Engine {
     /// Gives a fence up: its places go back to the queue.
     pub(super) fn drop_fence(&mut self, now: Now, at: usize) {
         let Some(fence) = self.channels[at].fence.take() else { return };
-        self.channels[at].budget.refund(fence.paid_write + fence.paid_orders + fence.paid_levels);
+        let paid = [
+            (Sort::Orders, fence.paid_orders),
+            (Sort::Levels, fence.paid_levels),
+            (Sort::Write, fence.paid_write),
+        ];
+        for (sort, paid) in paid {
+            self.channels[at].budget.refund(sort, paid);
+        }
         for place in fence.batch {
             self.channels[at].later.insert((now.mono + UNREAD_PAUSE, place));
         }
     }
 
-    /// The push that brings a place to its target; `None` where it needs none, must be read first or is held by the brake.
+    /// The push that brings a place to its target; `None` where it needs none, must be read first or is held.
     pub(super) fn new_push(&self, at: usize, place: PlaceId) -> Result<Option<NewPush>> {
         let channel = &self.channels[at].settings;
         let Some(plan) = plan::plan(&self.ledger, &self.settings, channel, &self.pauses, place)? else {
@@ -89,6 +97,9 @@ impl Engine {
             return Ok(None);
         }
         if self.channels[at].braked && !(plan.is_explained() && target < expected) {
+            return Ok(None);
+        }
+        if self.channels[at].raises_held && target > expected {
             return Ok(None);
         }
         let inputs = serde_json::to_string(&plan.inputs)

@@ -2,16 +2,21 @@
 
 use std::time::Duration;
 
-use super::{Cause, Engine, Level, Notice, Result, answers::jittered, channel::Heard, seen::content_hash};
+use super::{
+    Cause, Engine, Level, Notice, Result,
+    channel::{Heard, ScanJob},
+    poll::jittered,
+    seen::content_hash,
+};
 use crate::{
-    domain::{
-        Cadence, LevelReading, ListingsPage, Now, OrderSnapshot, OrdersPage, Units, UtcMs, settings::POLITE,
-    },
-    ledger::{Comparison, PlaceId, ScanEnd},
+    domain::{Cadence, LevelReading, ListingsPage, Now, OrderSnapshot, OrdersPage, Units, UtcMs},
+    ledger::{Comparison, OrderRead, PlaceId, ScanEnd},
 };
 
 /// How long after an unexplained gap a place is read again.
 const SECOND_LOOK: Duration = Duration::from_secs(3);
+/// When the catalogue is read again that missed a listing.
+const RESCAN_PAUSE: Duration = Duration::from_mins(2);
 /// The pause after a page token came twice.
 const REPEATED_PAGE_PAUSE: Duration = Duration::from_mins(1);
 
@@ -19,7 +24,11 @@ impl Engine {
     /// A page of the regular order poll. The cursor moves after the last one only.
     pub(super) fn polled(&mut self, heard: Heard, at: usize, page: &OrdersPage) -> Result<()> {
         let Some(mut job) = self.channels[at].poll.take() else { return Ok(()) };
-        job.latest = job.latest.max(self.take_orders(heard.now, at, page)?);
+        let measured = self.channels[at].polled;
+        let lag = self.channels[at].settings.capabilities.order_delay_ms;
+        job.complete_to.get_or_insert(heard.span.from.plus_ms(-lag));
+        job.latest = job.latest.max(self.take_orders(heard, at, page, OrderRead::Listed, measured)?);
+        job.pages += 1;
         if let Some(next) = &page.next {
             if job.tokens.insert(next.clone()) {
                 job.page = Some(next.clone());
@@ -32,24 +41,39 @@ impl Engine {
             return Ok(());
         }
         let id = self.channels[at].settings.id.clone();
-        if let Some(latest) = job.latest.map(|latest| latest.min(heard.span.to))
-            && self.ledger.cursor(id.as_str())?.is_none_or(|had| latest > had)
-        {
-            self.ledger.move_cursor(id.as_str(), latest)?;
+        if let Some(latest) = job.latest {
+            let cursor = job.complete_to.map_or(latest, |complete| latest.min(complete));
+            // Behind the latest it moves in steps, not with each poll of a channel that has fallen quiet.
+            let step = if cursor == latest { 1 } else { lag.max(1) };
+            if self.cursor(at)?.is_none_or(|had| cursor.since(had) >= step) {
+                self.ledger.move_cursor(id.as_str(), cursor)?;
+                self.channels[at].cursor = Some(cursor);
+            }
         }
-        let channel = &mut self.channels[at];
-        channel.polled = true;
-        channel.orders_read = Some(job.begun);
-        channel.polls += 1;
-        channel.next_poll = heard.now.mono + wait(&channel.settings.orders, channel, heard.now);
+        self.channels[at].poll_ended(heard.now, &job);
+        if job.deep && std::mem::take(&mut self.blind_shadows) {
+            self.next_lapse = None;
+        }
         self.fence_orders_read(at);
-        Ok(())
+        self.sees(heard.now, at)?;
+        self.consider_looks(at)
+    }
+
+    /// How far a channel's orders have been read. The ledger is asked once.
+    pub(super) fn cursor(&mut self, at: usize) -> Result<Option<UtcMs>> {
+        let channel = &mut self.channels[at];
+        if !channel.cursor_known {
+            channel.cursor = self.ledger.cursor(channel.settings.id.as_str())?;
+            channel.cursor_known = true;
+        }
+        Ok(channel.cursor)
     }
 
     /// A page of the sweep over older orders; it moves no cursor.
     pub(super) fn swept(&mut self, heard: Heard, at: usize, page: &OrdersPage) -> Result<()> {
         let Some(mut job) = self.channels[at].sweep.take() else { return Ok(()) };
-        self.take_orders(heard.now, at, page)?;
+        self.take_orders(heard, at, page, OrderRead::Listed, false)?;
+        let mut complete = false;
         let again = page.next.as_ref().map(|next| (next.clone(), job.tokens.insert(next.clone())));
         match again {
             Some((next, true)) => {
@@ -59,6 +83,7 @@ impl Engine {
             }
             Some((_, false)) => self.repeated_page(heard.now, at, "orders sweep"),
             None => {
+                complete = true;
                 let id = self.channels[at].settings.id.clone();
                 self.notices
                     .push(Notice::new(Level::Info, "orders.swept", "older orders read again").on(&id));
@@ -67,7 +92,7 @@ impl Engine {
         let channel = &mut self.channels[at];
         channel.next_sweep =
             channel.settings.sweep.wait_from(heard.now.utc.datetime()).map(|wait| heard.now.mono + wait);
-        Ok(())
+        self.swept_again(heard.now, at, complete.then_some(job.begun))
     }
 
     fn repeated_page(&mut self, now: Now, at: usize, what: &str) {
@@ -81,30 +106,56 @@ impl Engine {
             .push(Notice::new(Level::Error, "channel.repeated_page", detail).on(&channel.settings.id));
     }
 
-    /// Brings the ledger to what a page says. Gives the latest change on it.
-    pub(super) fn take_orders(&mut self, now: Now, at: usize, page: &OrdersPage) -> Result<Option<UtcMs>> {
+    /// Brings the ledger to what a page says. Gives the latest change on it. `measured`: how late an order is first read
+    /// tells how long sales take to become known.
+    pub(super) fn take_orders(
+        &mut self,
+        heard: Heard,
+        at: usize,
+        page: &OrdersPage,
+        read: OrderRead,
+        measured: bool,
+    ) -> Result<Option<UtcMs>> {
         for problem in &page.rejected {
             let id = self.channels[at].settings.id.clone();
             self.notices.push(Notice::new(Level::Warn, "order.rejected", problem).on(&id));
         }
+        let step = self.channels[at].settings.capabilities.time_step_ms.max(1);
+        let date = heard.span.to.plus_ms(1 - step);
         for order in &page.orders {
-            self.ingest(now, at, order)?;
+            if self.ingest(heard.now, at, order, read)? {
+                self.learn_sizes(at, order);
+                if measured {
+                    self.measure_known(at, date, order);
+                }
+            }
         }
+        self.record_delays(heard.now, at)?;
         Ok(page.orders.iter().map(|order| order.updated_at).max())
     }
 
-    fn ingest(&mut self, now: Now, at: usize, order: &OrderSnapshot) -> Result<()> {
+    /// Gives whether the order was never seen before.
+    fn ingest(&mut self, now: Now, at: usize, order: &OrderSnapshot, read: OrderRead) -> Result<bool> {
         let content = content_hash(order);
-        if self.seen.has(at, order, content) {
-            return Ok(());
+        if self.seen.has(at, order, content, read) {
+            return Ok(false);
         }
         let settings = &self.channels[at].settings;
-        let done = self.ledger.ingest_order(now.utc, &self.settings, settings, order, content)?;
-        self.seen.put(at, order, content);
-        if !done.fresh {
-            return Ok(());
-        }
         let id = settings.id.clone();
+        let done = self.ledger.ingest_order(now.utc, &self.settings, settings, order, content, read)?;
+        if done.doubted {
+            self.channels[at].doubted = true;
+            let detail = "another snapshot with the same update time says otherwise: read by its id";
+            self.notices
+                .push(Notice::new(Level::Debug, "order.doubted", detail).on(&id).order(&order.number));
+        }
+        if !done.fresh {
+            if done.doubted {
+                self.seen.doubt(at, order, content);
+            }
+            return Ok(false);
+        }
+        self.seen.put(at, order, content);
         let mut touched = Vec::new();
         for sale in &done.own {
             touched.extend(self.ledger.own_sale(&self.channels[at].settings, sale)?);
@@ -127,7 +178,7 @@ impl Engine {
                     .push(notice.on(&id).sku(sku.as_str()).order(&order.number).count(-available.get()));
             }
         }
-        Ok(())
+        Ok(done.first_seen)
     }
 
     fn report_order(
@@ -158,6 +209,7 @@ impl Engine {
     pub(super) fn scanned(&mut self, heard: Heard, at: usize, page: &ListingsPage) -> Result<()> {
         let Some(mut job) = self.channels[at].scan.take() else { return Ok(()) };
         let id = self.channels[at].settings.id.clone();
+        job.rejected += page.rejected.len();
         for problem in &page.rejected {
             self.notices.push(Notice::new(Level::Warn, "listing.rejected", problem).on(&id));
         }
@@ -177,29 +229,37 @@ impl Engine {
             self.channels[at].next_scan = Some(heard.now.mono + REPEATED_PAGE_PAUSE);
             return Ok(());
         }
-        self.finish_scan(heard.now, at, job.number)
+        self.finish_scan(heard.now, at, &job)
     }
 
-    fn finish_scan(&mut self, now: Now, at: usize, number: i64) -> Result<()> {
+    fn finish_scan(&mut self, now: Now, at: usize, job: &ScanJob) -> Result<()> {
         let channel = &self.channels[at];
         let id = channel.settings.id.clone();
         let end = self.ledger.finish_scan(
             now.utc,
             &self.settings,
             &channel.settings,
-            number,
+            job.number,
             self.brake_limit(at),
+            job.rejected == 0,
         )?;
         self.channels[at].scanned = true;
-        let next = wait(&self.channels[at].settings.scan, &self.channels[at], now);
+        let next = match &self.channels[at].settings.scan {
+            Cadence::Every(every) => jittered(&self.channels[at], *every),
+            other => other.wait_from(now.utc.datetime()).unwrap_or(Duration::from_hours(24)),
+        };
+        let next = if end.missed > 0 { next.min(RESCAN_PAUSE) } else { next };
         self.channels[at].next_scan = Some(now.mono + next);
         self.report_scan(now, at, &end)?;
         if let Some(problem) = &end.partial {
+            self.scan_again_soon(now, at);
             return self.incident(now, "scan.partial", &id, None, &format!("not believed: {problem}"));
         }
+        self.scanned_again(now, at)?;
         let booked = self.ledger.retry_quarantined(now.utc, &self.settings)?;
         self.mark_skus(now, &booked, Cause::Order)?;
         self.count_managed(at)?;
+        self.hold_back_on(now, at)?;
         self.mark_channel(now, at)
     }
 
@@ -255,14 +315,5 @@ impl Engine {
             self.mark_on(heard.now, at, place, Cause::Other)?;
         }
         Ok(Some((place, true)))
-    }
-}
-
-/// How long to wait for the next turn of a cadence.
-fn wait(cadence: &Cadence, channel: &super::Channel, now: Now) -> Duration {
-    match cadence {
-        Cadence::Every(every) => jittered(channel, *every),
-        Cadence::Auto => jittered(channel, POLITE),
-        Cadence::Cron(_) => cadence.wait_from(now.utc.datetime()).unwrap_or(Duration::from_hours(24)),
     }
 }

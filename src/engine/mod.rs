@@ -5,14 +5,22 @@
 //! it is dropped and built anew from the ledger.
 
 mod answers;
+mod blind;
 mod brake;
+mod buffers;
+mod catch_up;
 mod channel;
+mod delay;
 mod event;
 mod fence;
 mod ingest;
+mod look;
 mod pace;
+mod pass;
 pub mod plan;
+mod poll;
 mod queue;
+mod reread;
 mod schedule;
 mod seen;
 mod writes;
@@ -21,11 +29,13 @@ use std::{collections::BTreeMap, time::Duration};
 
 use channel::{Channel, InFlight, What};
 pub use event::{CallId, Command, Event, Level, Notice, Step};
+pub use pass::{News, Passed};
 use queue::{Entry, Path, Urgency};
 use seen::SeenOrders;
 
 use crate::{
-    domain::{ChannelId, Mode, Now, Operation, Settings, Sku, Units, UtcMs, WriteMode},
+    domain::{Call, ChannelId, Mode, Now, Operation, Settings, Sku, Units, UtcMs, WriteMode},
+    kill_points::{Point, pass},
     ledger::{Ledger, LedgerError, Pause, PlaceId},
 };
 
@@ -51,19 +61,27 @@ pub struct Engine {
     started: Now,
     /// The day, counted from 1970, whose checkpoint has been looked after.
     checked_day: i64,
+    /// When the next shadow lapses, by the steady time; `None`: the ledger has to be asked.
+    next_lapse: Option<UtcMs>,
+    /// Shadows are due on a channel whose orders have not been read since.
+    blind_shadows: bool,
 }
 
 /// Why a place is looked at again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cause {
-    /// An order moved its stock.
+    /// An order moved its stock, or what the others sell its buffer.
     Order,
+    /// A person counted or received that very SKU.
+    Person,
     /// Anything else: a count, a read, a changed rule.
     Other,
 }
 
-/// The longest sleep: shadows lapse by the wall clock.
-const LONGEST_SLEEP: Duration = Duration::from_secs(1);
+/// The longest sleep: a day ends by the wall clock.
+const LONGEST_SLEEP: Duration = Duration::from_mins(1);
+/// No shadow lapses before this.
+const NEVER: UtcMs = UtcMs(i64::MAX);
 
 impl Engine {
     /// Builds the engine on a ledger. Requests that an earlier run left prepared are unknown from here on.
@@ -86,6 +104,8 @@ impl Engine {
             stopping: false,
             started: now,
             checked_day: 0,
+            next_lapse: None,
+            blind_shadows: false,
         };
         engine.load(now)?;
         Ok(engine)
@@ -160,7 +180,8 @@ impl Engine {
     }
 
     fn round_and_commit(&mut self, now: Now, events: &[Event]) -> Result<Step> {
-        self.ledger.begin()?;
+        pass(Point::RoundBegin);
+        self.ledger.begin_when_needed();
         let mut step = Step { commands: Vec::new(), wake: Some(now.mono + LONGEST_SLEEP) };
         for event in events {
             match event {
@@ -170,14 +191,23 @@ impl Engine {
             }
         }
         self.lapse_shadows(now)?;
+        let more = self.watch_blindness(now)?;
+        step.wake = step.wake.into_iter().chain(more).min();
         self.checkpoint(now)?;
+        self.follow_changes(now)?;
         for at in 0..self.channels.len() {
             self.wake_later(now, at)?;
             self.watch_brake(now, at)?;
+            self.watch_sight(now, at)?;
             let wake = self.pump(now, at, &mut step.commands)?;
+            self.channels[at].wake = wake;
             step.wake = step.wake.into_iter().chain(wake).min();
         }
+        step.wake = step.wake.into_iter().chain(self.lapse_timer(now)).min();
         self.ledger.commit()?;
+        if step.commands.iter().any(|command| matches!(command.call, Call::Write { .. })) {
+            pass(Point::WritePrepared);
+        }
         Ok(step)
     }
 
@@ -195,7 +225,9 @@ impl Engine {
     fn checkpoint(&mut self, now: Now) -> Result<()> {
         let day = now.utc.0.div_euclid(86_400_000);
         if day != self.checked_day {
+            pass(Point::CheckpointBefore);
             self.ledger.checkpoint(now.utc)?;
+            pass(Point::CheckpointAfter);
             self.checked_day = day;
         }
         Ok(())
@@ -207,21 +239,27 @@ impl Engine {
         self.loaded = false;
         self.seen = SeenOrders::default();
         self.checked_day = 0;
+        self.next_lapse = None;
         self.pauses = self.ledger.pauses()?;
         for flight in self.calls.values_mut().filter(|flight| !matches!(flight.what, What::Write { .. })) {
             flight.what = What::Forgotten;
         }
         for (at, channel) in self.channels.iter_mut().enumerate() {
-            let under_way: Vec<f64> =
-                self.calls.values().filter(|flight| flight.channel == at).map(|flight| flight.paid).collect();
+            let calls = self.calls.values().filter(|flight| flight.channel == at);
+            let under_way: Vec<_> = calls.map(|flight| (flight.sort, flight.paid)).collect();
             channel.forget(now, &under_way);
         }
         self.ledger.begin()?;
-        let loaded = (0..self.channels.len()).try_for_each(|at| {
-            self.load_brake(at)?;
-            self.load_unsettled(now, at)?;
-            self.count_managed(at)?;
-            self.mark_channel(now, at)
+        let loaded = self.load_catch_up(now).and_then(|()| {
+            self.ledger.keep_demand(now.utc, self.settings.policies.follow_demand())?;
+            (0..self.channels.len()).try_for_each(|at| {
+                self.load_brake(at)?;
+                self.load_delays(at)?;
+                self.load_sight(now, at)?;
+                self.load_unsettled(now, at)?;
+                self.count_managed(at)?;
+                self.mark_channel(now, at)
+            })
         });
         match loaded.and_then(|()| self.ledger.commit()) {
             Ok(()) => {
@@ -245,7 +283,7 @@ impl Engine {
             .iter()
             .find(|(state, _)| *state == crate::ledger::ListingState::Managed)
             .map_or(0, |(_, count)| *count);
-        Ok(())
+        self.load_looks(at)
     }
 
     /// Looks at every managed place of a channel again; work in proportion to its catalogue.
@@ -259,7 +297,11 @@ impl Engine {
     /// Looks at every place again whose listing is made of one of these SKUs, on all channels.
     fn mark_skus(&mut self, now: Now, skus: &[Sku], cause: Cause) -> Result<()> {
         for sku in skus {
-            for (channel, place) in self.ledger.places_of_sku(sku)? {
+            let places = self.ledger.places_of_sku(sku)?;
+            if cause == Cause::Order {
+                self.hold_back(now, &places)?;
+            }
+            for (channel, place) in places {
                 if let Some(at) = self.index_of(&channel) {
                     self.mark_on(now, at, place, cause)?;
                 }
@@ -278,6 +320,7 @@ impl Engine {
             plan::plan(&self.ledger, &self.settings, &channel.settings, &self.pauses, place)?
         else {
             channel.queue.remove(place);
+            channel.wanted.remove(&place);
             return Ok(());
         };
         let entry = plan.is_due().then(|| entry(&plan, channel.settings.capabilities.write_mode)).flatten();
@@ -285,7 +328,7 @@ impl Engine {
         let raises = entry.as_ref().is_some_and(|entry| !entry.urgency.lowers());
         let unexplained_raise = raises && channel.queue.get(place).is_some_and(|queued| !queued.explained);
         let waits = channel.fence_holds(place) || plan.row.request.is_some() || plan.target().is_none();
-        if cause == Cause::Order && !plan.row.explained && !unexplained_raise && (entry.is_some() || waits) {
+        if cause != Cause::Other && !plan.row.explained && !unexplained_raise && (entry.is_some() || waits) {
             self.ledger.explain(place, true)?;
             plan.row.explained = true;
         }
@@ -296,6 +339,7 @@ impl Engine {
         }
         let Some(entry) = entry else {
             channel.queue.remove(place);
+            channel.wanted.remove(&place);
             if plan.row.explained {
                 self.ledger.explain(place, false)?;
             }
@@ -305,6 +349,9 @@ impl Engine {
             channel.queue.remove(place);
             channel.later.insert((until, place));
             return Ok(());
+        }
+        if entry.urgency.lowers() && plan.is_explained() {
+            channel.wanted.entry(place).or_insert(now.mono);
         }
         channel.queue.put(now.mono, Entry { explained: plan.is_explained(), ..entry });
         Ok(())
@@ -317,7 +364,9 @@ impl Engine {
                 return Ok(());
             }
             for (id, operation) in waiting {
+                pass(Point::RequestBefore);
                 self.take_request(now, id, operation)?;
+                pass(Point::RequestAfter);
             }
         }
     }
@@ -355,6 +404,7 @@ impl Engine {
                 self.count_managed(at)?;
             }
         }
+        self.mark_skus(now, &outcome.counted, Cause::Person)?;
         self.mark_skus(now, &outcome.skus, Cause::Other)?;
         if let Some(at) = outcome.channel.as_ref().and_then(|id| self.index_of(id)) {
             self.load_brake(at)?;
@@ -366,12 +416,18 @@ impl Engine {
     /// Ends shadows that no order explains though every order that could has been read. While a channel's orders can't
     /// be read its shadows stay.
     fn lapse_shadows(&mut self, now: Now) -> Result<()> {
-        for shadow in self.ledger.due_shadows(self.steady(now))? {
+        let steady = self.steady(now);
+        if self.next_lapse.is_some_and(|lapse| steady < lapse) {
+            return Ok(());
+        }
+        self.next_lapse = Some(self.ledger.next_lapse(steady)?.unwrap_or(NEVER));
+        for shadow in self.ledger.due_shadows(steady)? {
             let Some(row) = self.ledger.place(shadow.place)? else { continue };
             let blind = self.index_of(&row.channel).is_some_and(|at| {
                 self.channels[at].orders_read.is_none_or(|read| self.steady_at(read) < shadow.lapses_at)
             });
             if blind {
+                self.blind_shadows = true;
                 continue;
             }
             self.ledger.end_shadow(&shadow)?;
@@ -384,6 +440,22 @@ impl Engine {
             self.mark_skus(now, &skus, Cause::Other)?;
         }
         Ok(())
+    }
+
+    /// Brings what is kept in memory of the ledger's rows to what the round has made of them.
+    fn follow_changes(&mut self, now: Now) -> Result<()> {
+        let touched = self.ledger.take_touched();
+        if touched.shadows {
+            self.next_lapse = Some(self.ledger.next_lapse(self.steady(now))?.unwrap_or(NEVER));
+        }
+        self.follow_places(&touched.places)
+    }
+
+    /// When the next shadow lapses, on the clock of `now.mono`.
+    fn lapse_timer(&self, now: Now) -> Option<Duration> {
+        let lapse = self.next_lapse.filter(|lapse| *lapse != NEVER)?;
+        let left = u64::try_from(lapse.0.saturating_sub(self.steady(now).0)).unwrap_or(0);
+        Some(now.mono + Duration::from_millis(left.max(1)))
     }
 
     /// Notes something for a person in the ledger and in the log.
@@ -408,8 +480,10 @@ impl Engine {
 fn entry(plan: &plan::Plan, mode: WriteMode) -> Option<Entry> {
     let (target, expected) = (plan.target()?, plan.row.expected?);
     let gap = (target - expected).get();
+    let available = plan.inputs.calculation.available;
     let urgency = match gap {
-        ..0 if plan.inputs.calculation.available <= Units::ZERO => Urgency::ShownWithoutStock,
+        ..0 if available <= Units::ZERO => Urgency::ShownWithoutStock,
+        ..0 if expected > available => Urgency::AboveAvailable,
         ..0 => Urgency::Decrease,
         0 => Urgency::Read,
         1.. if expected <= Units::ZERO => Urgency::FromZero,

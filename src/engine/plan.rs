@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    domain::{Calculation, ChannelSettings, LocationId, Settings, Units, policy},
+    domain::{Buffer, Calculation, ChannelSettings, LocationId, Settings, Units, demand::Figures, policy},
     ledger::{ComponentStock, LedgerError, ListingState, Pause, PlaceId, PlaceRow, Reader},
 };
 
@@ -17,7 +17,7 @@ pub struct Plan {
 }
 
 /// The inputs and the steps of a target, as a push records them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Inputs {
     /// The parts of one piece.
     pub components: Vec<ComponentStock>,
@@ -27,6 +27,9 @@ pub struct Inputs {
     pub calculation: Calculation,
     /// The pause in force.
     pub pause: Option<PauseInForce>,
+    /// What a buffer that follows demand was worked out from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub demand: Option<Figures>,
 }
 
 /// What a pause does to a target.
@@ -90,9 +93,17 @@ pub fn plan(
     }
     let components = reader.component_stock(row.listing, &locations)?;
     let available = policy::listing_available(components.iter().map(|c| (c.units, c.available())));
-    let calculation = settings.policies.resolve(&channel.id, &row.channel_sku).calculate(available);
+    let mut policy = settings.policies.resolve(&channel.id, &row.channel_sku);
+    let mut demand = None;
+    if let Buffer::Auto(auto) = &mut policy.buffer
+        && let Some(held) = reader.held_buffer(place)?
+    {
+        auto.held = held.units;
+        demand = Some(held.figures);
+    }
+    let calculation = policy.calculate(available);
     let pause = pause_for(pauses, &row, &components);
-    Ok(Some(Plan { row, inputs: Inputs { components, locations, calculation, pause } }))
+    Ok(Some(Plan { row, inputs: Inputs { components, locations, calculation, pause, demand } }))
 }
 
 /// The ledger locations a place draws on; empty means all, `None` that it draws on none.

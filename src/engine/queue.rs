@@ -1,7 +1,6 @@
 //! The places that want a write or a read, most urgent first.
 
 use std::{
-    cmp::Reverse,
     collections::{BTreeSet, HashMap},
     time::Duration,
 };
@@ -13,7 +12,9 @@ use crate::ledger::PlaceId;
 pub(super) enum Urgency {
     /// Shown though none are left.
     ShownWithoutStock,
-    /// Shown above the target.
+    /// More is shown than is available.
+    AboveAvailable,
+    /// Shown above the target, yet available.
     Decrease,
     /// Only a read can tell what is shown.
     Read,
@@ -25,7 +26,7 @@ pub(super) enum Urgency {
 
 impl Urgency {
     pub(super) const fn lowers(self) -> bool {
-        matches!(self, Self::ShownWithoutStock | Self::Decrease)
+        matches!(self, Self::ShownWithoutStock | Self::AboveAvailable | Self::Decrease)
     }
 }
 
@@ -41,7 +42,7 @@ pub(super) enum Path {
 pub(super) struct Entry {
     pub(super) place: PlaceId,
     pub(super) urgency: Urgency,
-    /// The gap in units; the larger goes first.
+    /// The gap in units; the larger goes first, for a while.
     pub(super) gap: i64,
     pub(super) path: Path,
     pub(super) group: String,
@@ -54,7 +55,11 @@ const MOST_WAIT: Duration = Duration::from_mins(1);
 /// How many places are looked at to fill one batch with places of one group.
 const LOOK_AHEAD: usize = 5_000;
 
-type Key = (Urgency, Reverse<i64>, Duration, PlaceId);
+/// A unit of the gap counts as much as so long a wait, and no gap as more than [`MOST_WAIT`].
+const UNIT: Duration = Duration::from_secs(1);
+
+/// By sort, then by what wait and gap are worth together: a smaller gap waits until it has become older by as much.
+type Key = (Urgency, Duration, Duration, PlaceId);
 
 /// A queue of places, each at most once.
 #[derive(Debug, Default)]
@@ -69,7 +74,10 @@ impl Queue {
     /// Puts a place in, or moves it to where it belongs now. It keeps its age.
     pub(super) fn put(&mut self, now: Duration, entry: Entry) {
         let since = self.remove(entry.place).map_or(now, |(since, _)| since);
-        let key = (entry.urgency, Reverse(entry.gap), since, entry.place);
+        let gap = u32::try_from(entry.gap).unwrap_or(u32::MAX);
+        // The time of a gap of 0 with the same worth, counted from a time before the start.
+        let worth = (since + MOST_WAIT).saturating_sub(UNIT.saturating_mul(gap).min(MOST_WAIT));
+        let key = (entry.urgency, worth, since, entry.place);
         self.unexplained += usize::from(!entry.explained && entry.urgency != Urgency::Read);
         self.ages.insert((since, entry.place));
         self.order.insert(key);
@@ -166,6 +174,32 @@ mod tests {
         let batch = queue.take_batch(Duration::ZERO, 3, |_| true);
         assert_eq!(batch, [PlaceId(4), PlaceId(3), PlaceId(2)]);
         assert_eq!(queue.len(), 1);
+    }
+
+    #[test]
+    fn sorts_go_by_risk() {
+        use Urgency::{AboveAvailable, Decrease, FromZero, Increase, Read, ShownWithoutStock};
+        let mut queue = Queue::default();
+        let sorts = [Increase, FromZero, Read, Decrease, AboveAvailable, ShownWithoutStock];
+        for (place, urgency) in (1..).zip(sorts) {
+            queue.put(Duration::ZERO, entry(place, urgency, 70 - place, ""));
+        }
+        let order: Vec<i64> =
+            (0..6).flat_map(|_| queue.take_batch(Duration::ZERO, 1, |_| true)).map(|place| place.0).collect();
+        assert_eq!(order, [6, 5, 4, 3, 2, 1]);
+    }
+
+    #[test]
+    fn a_small_gap_goes_before_larger_ones_once_it_is_older_by_as_much() {
+        let mut queue = Queue::default();
+        queue.put(Duration::ZERO, entry(1, Urgency::Decrease, 1, ""));
+        queue.put(Duration::from_secs(7), entry(2, Urgency::Decrease, 9, ""));
+        queue.put(Duration::from_secs(9), entry(3, Urgency::Decrease, 9, ""));
+        let order: Vec<i64> = (0..3)
+            .flat_map(|_| queue.take_batch(Duration::from_secs(10), 1, |_| true))
+            .map(|place| place.0)
+            .collect();
+        assert_eq!(order, [2, 1, 3]);
     }
 
     #[test]

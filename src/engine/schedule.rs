@@ -1,28 +1,32 @@
-//! What a channel does next. Order polls have the first call on its limit, then fences under way, what nobody knows,
-//! the queue by risk, and scans last (CORRECTNESS.md rule 12).
+//! What a channel does next. Order polls and fences under way have the first call on its limits, then the queue by risk
+//! with what nobody knows in between, looks before increases, and scans last (CORRECTNESS.md rule 12).
 
 use std::{collections::HashSet, time::Duration};
 
 use super::{
     CallId, Command, Engine, Result,
-    channel::{Channel, Fence, FenceStage, InFlight, OrdersJob, ScanJob, What},
-    pace::Sort,
-    queue::{Entry, Path},
+    channel::{Channel, Fence, FenceStage, InFlight, OrdersJob, ScanJob, Unsettled, What},
+    look,
+    pace::{Keep, Price, Short, Sort},
+    poll,
+    queue::{Entry, Path, Urgency},
 };
-use crate::domain::{Call, Mode, Now, PageToken, UtcMs};
+use crate::domain::{Call, Mode, Now, PageToken, UtcMs, settings::POLITE};
 
 /// The sort of work that comes next, before it is paid for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Work {
     Identify,
     FenceOrders,
     FenceLevels,
     Poll,
     Settle(usize),
-    Write,
-    Fence,
+    Write(Keep),
+    Fence(Keep),
+    Look,
     Scan,
     Sweep,
+    Reread,
 }
 
 impl Engine {
@@ -40,26 +44,50 @@ impl Engine {
         }
         self.send_ready_write(now, at, commands);
         loop {
-            let channel = &mut self.channels[at];
+            let channel = &self.channels[at];
             if channel.in_flight >= channel.settings.capabilities.concurrency.max(1) {
                 return Ok(None);
             }
             if channel.backoff_until > now.mono {
                 return Ok(Some(channel.backoff_until));
             }
-            let Some(work) = next_work(channel, now, ready) else { return Ok(channel.next_timer(now)) };
-            let price = price(channel, now, work);
-            if let Err(wait) = channel.budget.take(now.mono, price) {
-                return Ok(Some(now.mono + wait));
+            match self.next_paid(now, at, ready) {
+                Ok((work, price)) => self.start(now, at, work, &price, commands)?,
+                Err(wake) => return Ok(wake),
             }
-            self.start(now, at, work, price, commands)?;
         }
     }
 
-    fn start(&mut self, now: Now, at: usize, work: Work, price: f64, out: &mut Vec<Command>) -> Result<()> {
+    /// The first work that can be paid for. What can't be holds up all that is paid from the same bucket. Else, when to
+    /// look again.
+    fn next_paid(&mut self, now: Now, at: usize, ready: bool) -> Result<(Work, Price), Option<Duration>> {
+        let channel = &mut self.channels[at];
+        let (mut short, mut wake) = (Short::default(), channel.next_timer(now));
+        for work in works(channel, now, ready) {
+            let price = price(channel, now, work);
+            if channel.budget.is_short(&price, short) {
+                continue;
+            }
+            match channel.budget.take(now.mono, &price, &mut short) {
+                Ok(()) => return Ok((work, price)),
+                Err(wait) => wake = wake.into_iter().chain([now.mono + wait]).min(),
+            }
+        }
+        Err(wake)
+    }
+
+    fn start(
+        &mut self,
+        now: Now,
+        at: usize,
+        work: Work,
+        price: &Price,
+        out: &mut Vec<Command>,
+    ) -> Result<()> {
+        let paid = price.total();
         match work {
-            Work::Identify => self.send(now, at, Call::Identify, What::Identify, price, out),
-            Work::Poll => self.start_poll(now, at, price, out)?,
+            Work::Identify => self.send(now, at, Call::Identify, What::Identify, paid, out),
+            Work::Poll => self.start_poll(now, at, paid, out)?,
             Work::FenceOrders => {
                 let paid =
                     self.channels[at].fence.as_mut().map_or(0.0, |f| std::mem::take(&mut f.paid_orders));
@@ -68,30 +96,31 @@ impl Engine {
                 }
                 self.start_poll(now, at, paid, out)?;
             }
-            Work::Sweep => self.start_sweep(now, at, price, out),
-            Work::Scan => self.start_scan(now, at, price, out)?,
-            Work::Settle(which) => self.start_settling(now, at, which, price, out)?,
-            Work::Write => {
-                let request = self.prepare_direct(now, at, price)?;
+            Work::Sweep => self.start_sweep(now, at, paid, out),
+            Work::Reread => self.start_reread(now, at, paid, out)?,
+            Work::Scan => self.start_scan(now, at, paid, out)?,
+            Work::Settle(which) => self.start_settling(now, at, which, paid, out)?,
+            Work::Write(_) => {
+                let request = self.prepare_direct(now, at, paid)?;
                 if let Some(request) = request {
-                    self.send_write(now, at, request, false, price, out);
+                    self.send_write(now, at, request, false, paid, out);
                 }
             }
-            Work::Fence => self.start_fence(now, at, price),
+            Work::Fence(_) => self.start_fence(now, at, price),
             Work::FenceLevels => self.start_fence_levels(now, at, out)?,
+            Work::Look => self.start_look(now, at, paid, out),
         }
         Ok(())
     }
 
     fn start_poll(&mut self, now: Now, at: usize, price: f64, out: &mut Vec<Command>) -> Result<()> {
+        let seen = self.cursor(at)?;
         let channel = &mut self.channels[at];
         if channel.poll.is_none() {
-            let caps = &channel.settings.capabilities;
-            let since = match self.ledger.cursor(channel.settings.id.as_str())? {
-                Some(seen) => seen.plus_ms(-caps.order_overlap_ms),
-                None => history(channel, now),
-            };
-            channel.poll = Some(OrdersJob::new(now.mono, since));
+            channel.poll = Some(match seen {
+                Some(seen) => poll::reach(channel, now, seen),
+                None => OrdersJob::new(now.mono, history(channel, now)),
+            });
         }
         let (since, page) =
             channel.poll.as_ref().map_or((now.utc, None), |job| (job.since, job.page.clone()));
@@ -113,7 +142,8 @@ impl Engine {
     fn start_scan(&mut self, now: Now, at: usize, price: f64, out: &mut Vec<Command>) -> Result<()> {
         if self.channels[at].scan.is_none() {
             let number = self.ledger.next_scan(&self.channels[at].settings.id)?;
-            self.channels[at].scan = Some(ScanJob { number, page: None, tokens: HashSet::new() });
+            self.channels[at].scan =
+                Some(ScanJob { number, page: None, rejected: 0, tokens: HashSet::new() });
         }
         let channel = &mut self.channels[at];
         let page: Option<PageToken> = channel.scan.as_ref().and_then(|job| job.page.clone());
@@ -124,23 +154,24 @@ impl Engine {
     }
 
     /// Takes the most urgent places out of the queue; their orders and their numbers are read before they are written.
-    /// What all three calls cost is paid at once, so that nothing waits in between.
-    fn start_fence(&mut self, now: Now, at: usize, paid: f64) {
+    /// What these calls cost is paid at once, so that nothing waits in between. Where no read of orders is to be had, the
+    /// numbers alone tell every sale of the channel's own.
+    fn start_fence(&mut self, now: Now, at: usize, paid: &Price) {
         let channel = &mut self.channels[at];
         let most = channel.settings.capabilities.write_batch.min(channel.settings.capabilities.read_batch);
-        let braked = channel.braked;
-        let batch =
-            channel.queue.take_batch(now.mono, most, |e| e.path == Path::Fenced && passes_brake(e, braked));
-        let price = |sort| channel.budget.cost(sort, batch.len());
-        let (levels, orders, write) = (price(Sort::Levels), price(Sort::Orders), price(Sort::Write));
+        let holds = channel.holds();
+        let batch = channel.queue.take_batch(now.mono, most, |e| e.path == Path::Fenced && holds.let_pass(e));
+        let of = |sort| paid.of(sort).unwrap_or_default();
         // The price was asked before the batch was known.
-        channel.budget.refund(paid - levels - orders - write);
+        let levels = channel.budget.cost(Sort::Levels, batch.len());
+        channel.budget.refund(Sort::Levels, of(Sort::Levels) - levels);
+        let reads_orders = paid.of(Sort::Orders).is_some();
         channel.fence = Some(Fence {
             batch,
             read: HashSet::new(),
-            stage: FenceStage::OrdersWanted,
-            paid_write: write,
-            paid_orders: orders,
+            stage: if reads_orders { FenceStage::OrdersWanted } else { FenceStage::LevelsWanted },
+            paid_write: of(Sort::Write),
+            paid_orders: of(Sort::Orders),
             paid_levels: levels,
         });
     }
@@ -204,87 +235,147 @@ impl Engine {
 impl Channel {
     /// The next timer to come. One that is over already, its work held up by something under way, wakes nobody: the
     /// answer to that will.
-    fn next_timer(&self, now: Now) -> Option<Duration> {
+    pub(super) fn next_timer(&self, now: Now) -> Option<Duration> {
         let places = self.later.first().into_iter().chain(self.second_looks.first()).map(|(due, _)| *due);
-        let jobs = [Some(self.next_poll), self.next_scan, self.next_sweep].into_iter().flatten();
+        let jobs = [Some(self.next_poll), Some(self.next_reread), self.next_scan, self.next_sweep]
+            .into_iter()
+            .flatten();
         let unsettled = self.unsettled.iter().map(|unsettled| unsettled.due);
-        places.chain(jobs).chain(unsettled).filter(|due| *due > now.mono).min()
+        places.chain(jobs).chain(self.next_look()).chain(unsettled).filter(|due| *due > now.mono).min()
     }
 }
 
-fn next_work(channel: &Channel, now: Now, ready: bool) -> Option<Work> {
+/// What is to be done now, the most urgent first.
+fn works(channel: &Channel, now: Now, ready: bool) -> Vec<Work> {
     let due = |timer: Option<Duration>| timer.is_some_and(|at| at <= now.mono);
+    let mut works = Vec::new();
     if channel.barred {
-        return None;
+        return works;
     }
     if !channel.identified {
-        return (channel.in_flight == 0).then_some(Work::Identify);
+        works.extend((channel.in_flight == 0).then_some(Work::Identify));
+        return works;
     }
-    let fence = channel.fence.as_ref().map(|fence| fence.stage);
-    if !channel.orders_in_flight {
-        if fence == Some(FenceStage::LevelsWanted) {
-            return Some(Work::FenceLevels);
-        }
-        if fence == Some(FenceStage::OrdersWanted) && channel.poll.is_none() {
-            return Some(Work::FenceOrders);
-        }
-        if channel.poll.is_some() || (channel.next_poll <= now.mono && fence.is_none()) {
-            return Some(Work::Poll);
-        }
-    }
+    works.extend(reading_orders(channel, now));
+    let scan = !channel.scan_in_flight && (channel.scan.is_some() || due(channel.next_scan));
     if !channel.scanned {
         // What was sold while nobody looked is known before the numbers are compared.
-        return (channel.polled
-            && !channel.scan_in_flight
-            && (channel.scan.is_some() || due(channel.next_scan)))
-        .then_some(Work::Scan);
+        works.extend((channel.polled && scan).then_some(Work::Scan));
+        return works;
     }
-    if let Some(which) = channel.unsettled.iter().position(|u| !u.busy && u.due <= now.mono) {
-        return Some(Work::Settle(which));
+    // A repeat is a write: it rests on what all channels have sold.
+    let may_settle = |u: &Unsettled| !u.busy && u.due <= now.mono && (ready || !channel.repeats(now, u));
+    let settle = channel.unsettled.iter().position(may_settle).map(Work::Settle);
+    let look = due(channel.next_look()).then_some(Work::Look);
+    let pushes = ready && channel.polled && channel.settings.mode == Mode::Push;
+    match pushes.then(|| queued(channel, now)).flatten() {
+        Some((Rank::Urgent, push)) => works.extend([Some(push), settle, look].into_iter().flatten()),
+        Some((Rank::Due, push)) => works.extend([settle, Some(push), look].into_iter().flatten()),
+        Some((Rank::Spare, push)) => works.extend([settle, look, Some(push)].into_iter().flatten()),
+        None => works.extend([settle, look].into_iter().flatten()),
     }
-    let free = fence.is_none() && !channel.orders_in_flight;
-    let may = |e: &Entry| passes_brake(e, channel.braked) && (e.path == Path::Direct || free);
-    if ready
-        && channel.polled
-        && channel.settings.mode == Mode::Push
-        && let Some(first) = channel.queue.first(now.mono, may)
-    {
-        return Some(if first.path == Path::Direct { Work::Write } else { Work::Fence });
-    }
-    if !channel.scan_in_flight && (channel.scan.is_some() || due(channel.next_scan)) {
-        return Some(Work::Scan);
-    }
-    if !channel.orders_in_flight && (channel.sweep.is_some() || due(channel.next_sweep)) {
-        return Some(Work::Sweep);
-    }
-    None
+    works.extend(scan.then_some(Work::Scan));
+    let sweep = channel.sweep.is_some() || due(channel.next_sweep);
+    works.extend((!channel.orders_in_flight && sweep).then_some(Work::Sweep));
+    works.extend((!channel.orders_in_flight && channel.next_reread <= now.mono).then_some(Work::Reread));
+    works
 }
 
-/// An engaged brake holds everything but decreases that an order explains, and reads.
-pub(super) fn passes_brake(entry: &Entry, braked: bool) -> bool {
-    !braked || entry.urgency == super::Urgency::Read || (entry.explained && entry.urgency.lowers())
+/// The reads that come before everything else.
+fn reading_orders(channel: &Channel, now: Now) -> Option<Work> {
+    if channel.orders_in_flight {
+        return None;
+    }
+    if channel.doubted {
+        return Some(Work::Reread);
+    }
+    match channel.fence.as_ref().map(|fence| fence.stage) {
+        Some(FenceStage::LevelsWanted) => Some(Work::FenceLevels),
+        Some(FenceStage::OrdersWanted) if channel.poll.is_none() => Some(Work::FenceOrders),
+        fence => (channel.poll.is_some() || (channel.next_poll <= now.mono && fence.is_none()))
+            .then_some(Work::Poll),
+    }
 }
 
-fn price(channel: &Channel, now: Now, work: Work) -> f64 {
-    let cost = |sort, places| channel.budget.cost(sort, places);
+/// Where a push stands among other work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rank {
+    /// Before what nobody knows.
+    Urgent,
+    Due,
+    /// After looks; it leaves a share of the limit to decreases.
+    Spare,
+}
+
+/// The push that goes first.
+fn queued(channel: &Channel, now: Now) -> Option<(Rank, Work)> {
+    let free = channel.fence.is_none() && !channel.orders_in_flight;
+    let holds = channel.holds();
+    let may = |e: &Entry| holds.let_pass(e) && (e.path == Path::Direct || free);
+    let first = channel.queue.first(now.mono, may)?;
+    let rank = match first.urgency {
+        Urgency::ShownWithoutStock | Urgency::AboveAvailable => Rank::Urgent,
+        Urgency::Decrease | Urgency::Read => Rank::Due,
+        Urgency::FromZero | Urgency::Increase => Rank::Spare,
+    };
+    let keep = if rank == Rank::Spare { Keep::Share } else { Keep::Nothing };
+    Some((rank, if first.path == Path::Direct { Work::Write(keep) } else { Work::Fence(keep) }))
+}
+
+/// What keeps entries of a channel's queue from going.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Holds {
+    braked: bool,
+    raises_held: bool,
+}
+
+impl Holds {
+    /// An engaged brake holds everything but decreases that an order explains, and reads; an older ledger put back
+    /// holds what raises.
+    pub(super) fn let_pass(self, entry: &Entry) -> bool {
+        let (lowers, reads) = (entry.urgency.lowers(), entry.urgency == Urgency::Read);
+        reads || ((!self.braked || (entry.explained && lowers)) && (!self.raises_held || lowers))
+    }
+}
+
+impl Channel {
+    pub(super) const fn holds(&self) -> Holds {
+        Holds { braked: self.braked, raises_held: self.raises_held }
+    }
+}
+
+fn price(channel: &mut Channel, now: Now, work: Work) -> Price {
+    let cost = |sort, places| (sort, channel.budget.cost(sort, places));
+    let plain = |calls| Price { calls, keep: Keep::Nothing };
     match work {
-        Work::Identify => cost(Sort::Identify, 1),
-        Work::Poll | Work::Sweep => cost(Sort::Orders, 1),
+        Work::Identify => plain(vec![cost(Sort::Identify, 1)]),
+        Work::Poll | Work::Sweep => poll::price(channel),
+        Work::Reread => plain(vec![cost(Sort::OrdersById, 1)]),
         // Paid for when the fence began.
-        Work::FenceOrders | Work::FenceLevels => 0.0,
-        Work::Settle(which) => match channel.unsettled.get(which) {
+        Work::FenceOrders | Work::FenceLevels => plain(Vec::new()),
+        Work::Settle(which) => plain(vec![match channel.unsettled.get(which) {
             Some(unsettled) if !channel.repeats(now, unsettled) => {
                 cost(Sort::Levels, unsettled.request.rows.len())
             }
             _ => cost(Sort::Write, 1),
-        },
-        Work::Write => cost(Sort::Write, 1),
-        Work::Fence => {
-            let most = channel.settings.capabilities.read_batch.min(channel.queue.len());
-            cost(Sort::Levels, most) + cost(Sort::Orders, 1) + cost(Sort::Write, 1)
-        }
-        Work::Scan => cost(Sort::Listings, 1),
+        }]),
+        Work::Write(keep) => Price { calls: vec![cost(Sort::Write, 1)], keep },
+        Work::Fence(keep) => fence_price(channel, now, keep),
+        Work::Look => Price { calls: vec![(Sort::Levels, look::price(channel))], keep: Keep::Share },
+        Work::Scan => Price { calls: vec![cost(Sort::Listings, 1)], keep: Keep::Share },
     }
+}
+
+/// A fence reads orders, too, unless they have a limit of their own that has none to give for a while.
+fn fence_price(channel: &mut Channel, now: Now, keep: Keep) -> Price {
+    let most = channel.settings.capabilities.read_batch.min(channel.queue.len());
+    let cost = |sort, places| (sort, channel.budget.cost(sort, places));
+    let (levels, orders, write) = (cost(Sort::Levels, most), cost(Sort::Orders, 1), cost(Sort::Write, 1));
+    let one = Price { calls: vec![orders], keep: Keep::Nothing };
+    if channel.budget.has_own(Sort::Orders) && channel.budget.wait(now.mono, &one) > POLITE {
+        return Price { calls: vec![levels, write], keep };
+    }
+    Price { calls: vec![orders, levels, write], keep }
 }
 
 fn history(channel: &Channel, now: Now) -> UtcMs {

@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::{
     Cause, Command, Engine, Level, Notice, Result,
     channel::{Channel, Heard, Shown, Unsettled, What},
+    pace::Sort,
     plan,
     queue::Path,
-    schedule::passes_brake,
 };
 use crate::{
     domain::{Call, CallError, LevelReading, Mode, Now, RowOutcome},
@@ -28,9 +28,8 @@ impl Engine {
     /// Takes the most urgent places that can be written without a fence and records their pushes.
     pub(super) fn prepare_direct(&mut self, now: Now, at: usize, price: f64) -> Result<Option<OpenRequest>> {
         let channel = &mut self.channels[at];
-        let (most, braked) = (channel.write_rows, channel.braked);
-        let batch =
-            channel.queue.take_batch(now.mono, most, |e| e.path == Path::Direct && passes_brake(e, braked));
+        let (most, holds) = (channel.write_rows, channel.holds());
+        let batch = channel.queue.take_batch(now.mono, most, |e| e.path == Path::Direct && holds.let_pass(e));
         let mut pushes = Vec::with_capacity(batch.len());
         for place in batch {
             match self.new_push(at, place)? {
@@ -39,7 +38,7 @@ impl Engine {
             }
         }
         if pushes.is_empty() {
-            self.channels[at].budget.refund(price);
+            self.channels[at].budget.refund(Sort::Write, price);
             return Ok(None);
         }
         self.ledger.prepare(now.utc, &self.channels[at].settings.id, &pushes).map(Some)
@@ -93,6 +92,9 @@ impl Engine {
         match outcome {
             RowOutcome::Applied => {
                 channel.refused.remove(&place);
+                if let Some(since) = channel.wanted.remove(&place) {
+                    channel.delays.has_landed(heard.now.mono.saturating_sub(since));
+                }
                 self.ledger.settle_applied(request.id, place, heard.now.utc, heard.span, exact)?;
                 let detail = format!("{} shows {}", row.place.listing, row.value);
                 self.notices.push(notice(Level::Debug, "push.applied", detail).count(row.value.get()));
@@ -237,7 +239,7 @@ impl Engine {
         if shows_too_much {
             // Better not to know for a while than to offer what is known to be gone.
             (unsettled.by_read, unsettled.due) = (true, now.mono + settle);
-            channel.budget.refund(price);
+            channel.budget.refund(Sort::Write, price);
             return Ok(());
         }
         unsettled.busy = true;
@@ -251,13 +253,11 @@ impl Engine {
         Ok(())
     }
 
-    /// Whether repeating a request would raise a number above what it should show by now.
+    /// Whether repeating a request would write a number above what it should be by now. Its key may never have arrived,
+    /// and then the repeat is the first that does.
     fn repeat_shows_too_much(&self, at: usize, request: &OpenRequest) -> Result<bool> {
         let channel = &self.channels[at].settings;
         for (row, place) in request.rows.iter().zip(&request.places) {
-            if row.change_from.is_some_and(|from| row.value <= from) {
-                continue;
-            }
             let plan = plan::plan(&self.ledger, &self.settings, channel, &self.pauses, *place)?;
             if plan.and_then(|plan| plan.target()).is_some_and(|target| row.value > target) {
                 return Ok(true);
@@ -335,7 +335,7 @@ impl Engine {
 
 impl Channel {
     /// How long a write may take to show in a read.
-    fn settle(&self) -> Duration {
+    pub(super) fn settle(&self) -> Duration {
         Duration::from_millis(self.settings.capabilities.settle_ms.max(0).cast_unsigned())
     }
 

@@ -49,9 +49,9 @@ impl Ledger {
         line: i64,
         components: &[Component],
     ) -> Result<Vec<Sku>> {
-        let (order, net, location) = self.one(
+        let (order, net, location, assumed_shipped) = self.one(
             "SELECT h.order_id, h.number, h.created_at, h.updated_at, l.ordered, l.cancelled, l.shipped, l.restocked, \
-             l.channel_location FROM order_line l JOIN order_head h ON h.channel = l.channel AND h.order_id = l.order_id \
+             l.channel_location, h.assumed_shipped FROM order_line l JOIN order_head h ON h.channel = l.channel AND h.order_id = l.order_id \
              WHERE l.id = ?1",
             [line],
             |row| {
@@ -64,12 +64,12 @@ impl Ledger {
                     unknown_state: None,
                 };
                 let location = row.get::<_, Option<String>>(8)?.map(ChannelLocation::new);
-                Ok((order, net_at(row, 4)?, location))
+                Ok((order, net_at(row, 4)?, location, row.get(9)?))
             },
         )?;
         self.run("UPDATE order_line SET state = 'applied' WHERE id = ?1", &[&line])?;
         self.run("DELETE FROM quarantine WHERE line = ?1", &[&line])?;
-        let context = Context { at, channel, settings, order: &order };
+        let context = Context { at, channel, settings, order: &order, assumed_shipped };
         let mut done = Ingested::default();
         self.apply_components(&context, location.as_ref(), line, net, components, &mut done)?;
         Ok(done.skus)
@@ -110,6 +110,7 @@ impl Ledger {
             } else {
                 mover.difference(units, LineNet::default(), net, context.order.created_at)?;
             }
+            note_demand(self, context, sku, units.times(net.ordered), context.order.created_at)?;
             done.skus.push(sku.clone());
         }
         Ok(())
@@ -141,6 +142,49 @@ impl Ledger {
                 new,
                 context.order.updated_at,
             )?;
+            note_demand(
+                self,
+                context,
+                &sku,
+                units.times(new.ordered - old.ordered),
+                context.order.updated_at,
+            )?;
+            done.skus.push(sku);
+        }
+        Ok(())
+    }
+
+    /// A line draws on another location than it was booked at (shipped from elsewhere, say): all that it has applied is
+    /// transferred. A location that stands for none of ours changes nothing.
+    pub(super) fn relocate(
+        &self,
+        context: &Context<'_>,
+        at_channel: Option<&ChannelLocation>,
+        id: i64,
+        done: &mut Ingested,
+    ) -> Result<()> {
+        let Some(to) = mapped_location(context.channel, at_channel) else { return Ok(()) };
+        let parts: Vec<(String, String, Units, Units)> = self.all(
+            "SELECT sku, location, applied_on_hand, applied_committed FROM order_line_part \
+             WHERE line = ?1 AND location <> ?2",
+            rusqlite::params![id, to.as_str()],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
+        )?;
+        for (sku, from, on_hand, committed) in parts {
+            let sku = Sku::new(&sku).map_err(|e| super::LedgerError::Content(e.to_string()))?;
+            self.run(
+                "UPDATE order_line_part SET location = ?3 WHERE line = ?1 AND sku = ?2",
+                &[&id, &sku.as_str(), &to.as_str()],
+            )?;
+            let from = LocationId::new(from);
+            for (location, sign) in [(&from, -Units::ONE), (to, Units::ONE)] {
+                Mover { ledger: self, context, sku: &sku, location }.go(
+                    MovementKind::Transfer,
+                    on_hand.times(sign),
+                    committed.times(sign),
+                    context.order.updated_at,
+                )?;
+            }
             done.skus.push(sku);
         }
         Ok(())
@@ -197,7 +241,7 @@ impl Mover<'_> {
             kind,
             channel: Some(self.context.channel.id.as_str()),
             order_ref: Some(self.context.order.id.as_str()),
-            reason: None,
+            reason: (kind == MovementKind::Ship && self.context.assumed_shipped).then_some(ASSUMED),
         })
     }
 
@@ -213,9 +257,27 @@ impl Mover<'_> {
     }
 }
 
+/// Units newly sold are demand, wherever a buffer follows it.
+fn note_demand(ledger: &Ledger, context: &Context<'_>, sku: &Sku, sold: Units, at: UtcMs) -> Result<()> {
+    if sold > Units::ZERO && context.settings.policies.follow_demand() {
+        // Nothing is sold in the future, whatever a clock says.
+        ledger.note_demand(&context.channel.id, sku, sold, at.min(context.at))?;
+    }
+    Ok(())
+}
+
+/// The reason that a shipment carries which no channel has told.
+const ASSUMED: &str = "assumed shipped";
+
 /// Where a line takes stock from: the ledger location that stands for the channel's, else the order location.
 fn ledger_location(channel: &ChannelSettings, at_channel: Option<&ChannelLocation>) -> LocationId {
-    at_channel
-        .and_then(|there| channel.locations.iter().find(|(_, mapped)| mapped == there))
-        .map_or_else(|| channel.order_location.clone(), |(location, _)| location.clone())
+    mapped_location(channel, at_channel).unwrap_or(&channel.order_location).clone()
+}
+
+fn mapped_location<'a>(
+    channel: &'a ChannelSettings,
+    at_channel: Option<&ChannelLocation>,
+) -> Option<&'a LocationId> {
+    let there = at_channel?;
+    channel.locations.iter().find(|(_, mapped)| mapped == there).map(|(location, _)| location)
 }

@@ -30,6 +30,24 @@ pub enum LedgerError {
         /// Why, and what to do.
         detail: String,
     },
+    /// The head record beside it is that of another ledger.
+    #[error("{} is the head record of another ledger than {}: if this ledger was put there by mistake, put the right one \
+        back; if it is meant, remove {} and start again", head.display(), path.display(), head.display())]
+    OtherHead {
+        /// The ledger.
+        path: PathBuf,
+        /// The head record.
+        head: PathBuf,
+    },
+    /// The head record can't be read or written.
+    #[error("can't use the head record {}: {detail}; check that it is a file that this user may write, with room on \
+        its disk", path.display())]
+    Head {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        detail: String,
+    },
     /// The database refused a statement.
     #[error("ledger: {0}")]
     Sqlite(#[from] rusqlite::Error),
@@ -42,7 +60,8 @@ impl LedgerError {
     pub(super) fn unusable(path: &Path, error: &rusqlite::Error) -> Self {
         let cure = match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-                "; the file is damaged: stop stockd, keep the file, put the latest backup in its place and start again"
+                "; the file is damaged: stop stockd, keep the file and its -wal and -shm elsewhere, put the latest backup in \
+                 their place, leave its .head where it is and start again"
             }
             Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
                 "; check that the folder exists, is writable for this user and has room"
@@ -54,9 +73,10 @@ impl LedgerError {
 
     /// Whether waiting may help: the disk is full or another program holds the file.
     pub fn is_passing(&self) -> bool {
-        matches!(self, Self::Sqlite(e) if matches!(
-            e.sqlite_error_code(),
-            Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::SystemIoFailure)
-        ))
+        matches!(self, Self::Head { .. })
+            || matches!(self, Self::Sqlite(e) if matches!(
+                e.sqlite_error_code(),
+                Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::SystemIoFailure)
+            ))
     }
 }

@@ -56,6 +56,14 @@ struct LastKnown {
 }
 
 impl Reader {
+    /// When the first shadow lapses that is not due yet at `at`.
+    ///
+    /// # Errors
+    /// [`super::LedgerError::Sqlite`].
+    pub fn next_lapse(&self, at: UtcMs) -> Result<Option<UtcMs>> {
+        self.one("SELECT min(lapses_at) FROM shadow WHERE lapses_at > ?1", [at], |row| row.get(0))
+    }
+
     /// Shadows that no order has explained within the channel's longest order delay.
     ///
     /// # Errors
@@ -272,10 +280,11 @@ impl Ledger {
                 |row| row.get(0),
             );
         }
-        let places: Vec<PlaceId> =
-            self.all("SELECT id FROM listing_stock WHERE listing = ?1 LIMIT 2", [sale.listing], |row| {
-                row.get(0)
-            })?;
+        let places: Vec<PlaceId> = self.all(
+            "SELECT id FROM listing_stock WHERE listing = ?1 AND pending = 0 LIMIT 2",
+            [sale.listing],
+            |row| row.get(0),
+        )?;
         Ok(if let [only] = places[..] { Some(only) } else { None })
     }
 

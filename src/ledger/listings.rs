@@ -97,6 +97,8 @@ pub struct ScanEnd {
     pub partial: Option<String>,
     /// SKUs that stand on several listings.
     pub ambiguous: Vec<String>,
+    /// Listings it missed that stay as they are until another scan misses them too: pages shift while listings move.
+    pub missed: i64,
 }
 
 impl Ledger {
@@ -112,16 +114,18 @@ impl Ledger {
         )
     }
 
-    /// Takes in one listing of a scan and gives its row. Its quantities are another matter.
+    /// Takes in one listing of a scan and gives its row. What it says counts once the scan is complete and believed.
+    /// Its quantities are another matter.
     ///
     /// # Errors
     /// [`LedgerError::Sqlite`].
     pub fn see_listing(&self, channel: &ChannelId, scan: i64, seen: &ListingReading) -> Result<i64> {
         let writable = writable_name(seen.writable);
         let id = self.one(
-            "INSERT INTO listing (channel, listing_id, channel_sku, title, batch_group, writable, state, seen_scan) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'pending', ?7) ON CONFLICT (channel, listing_id) DO UPDATE SET \
-             channel_sku = ?3, title = ?4, batch_group = ?5, writable = ?6, seen_scan = ?7 RETURNING id",
+            "INSERT INTO listing (channel, listing_id, title, batch_group, writable, state, seen_scan, seen_sku, \
+             seen_title, seen_group, seen_writable) VALUES (?1, ?2, '', '', 'pending', 'pending', ?7, ?3, ?4, ?5, ?6) \
+             ON CONFLICT (channel, listing_id) DO UPDATE SET \
+             seen_sku = ?3, seen_title = ?4, seen_group = ?5, seen_writable = ?6, seen_scan = ?7 RETURNING id",
             params![
                 channel.as_str(),
                 seen.id.as_str(),
@@ -135,7 +139,7 @@ impl Ledger {
         )?;
         for level in &seen.levels {
             self.run(
-                "INSERT OR IGNORE INTO listing_stock (listing, channel_location) VALUES (?1, ?2)",
+                "INSERT OR IGNORE INTO listing_stock (listing, channel_location, pending) VALUES (?1, ?2, 1)",
                 &[&id, &level.place.location.as_str()],
             )?;
         }
@@ -143,7 +147,9 @@ impl Ledger {
     }
 
     /// Ends a scan: settles the state of every listing of the channel. A scan that lost more than `most_lost` listings
-    /// that were there before is not believed and changes no state.
+    /// that were there before is not believed and changes no state. A listing has ended when it says so, or when two
+    /// scans in a row missed it of which this one is `whole` (every row could be read), or when one did and another
+    /// listing has its SKU now.
     ///
     /// # Errors
     /// [`LedgerError::Sqlite`].
@@ -154,6 +160,7 @@ impl Ledger {
         channel: &ChannelSettings,
         scan: i64,
         most_lost: i64,
+        whole: bool,
     ) -> Result<ScanEnd> {
         let id = channel.id.as_str();
         let (seen, lost): (i64, i64) = self.one(
@@ -166,12 +173,40 @@ impl Ledger {
             let partial = format!("it saw {seen} listings and missed {lost} managed ones");
             return Ok(ScanEnd { partial: Some(partial), ..ScanEnd::default() });
         }
+        self.believe(id, scan)?;
+        let mut missed = 0;
+        if whole {
+            self.run(
+                "UPDATE listing SET writable = 'ended' WHERE channel = ?1 AND seen_scan < ?2 \
+                 AND (seen_scan < (SELECT scan FROM channel WHERE id = ?1) OR EXISTS (SELECT 1 FROM listing n \
+                 WHERE n.channel_sku = listing.channel_sku AND n.channel = ?1 AND n.seen_scan = ?2 AND n.writable = 'yes'))",
+                &[&id, &scan],
+            )?;
+            self.run("UPDATE channel SET scan = ?2 WHERE id = ?1", &[&id, &scan])?;
+            missed = self.one(
+                "SELECT count(*) FROM listing WHERE channel = ?1 AND seen_scan < ?2 AND writable <> 'ended'",
+                params![id, scan],
+                |row| row.get(0),
+            )?;
+        }
+        self.run("UPDATE channel SET scanned_at = ?2 WHERE id = ?1", &[&id, &at])?;
+        Ok(ScanEnd { missed, ..self.match_listings(settings, channel)? })
+    }
+
+    /// What a scan has seen counts from here on.
+    fn believe(&self, channel: &str, scan: i64) -> Result<()> {
         self.run(
-            "UPDATE listing SET writable = 'ended' WHERE channel = ?1 AND seen_scan < ?2",
-            &[&id, &scan],
+            "UPDATE listing SET channel_sku = seen_sku, title = seen_title, batch_group = seen_group, \
+             writable = seen_writable WHERE channel = ?1 AND seen_scan = ?2 AND (channel_sku IS NOT seen_sku \
+             OR title IS NOT seen_title OR batch_group IS NOT seen_group OR writable IS NOT seen_writable)",
+            &[&channel, &scan],
         )?;
-        self.run("UPDATE channel SET scan = ?2, scanned_at = ?3 WHERE id = ?1", &[&id, &scan, &at])?;
-        self.match_listings(settings, channel)
+        self.run(
+            "UPDATE listing_stock SET pending = 0 WHERE pending = 1 AND listing IN \
+             (SELECT id FROM listing WHERE channel = ?1 AND seen_scan = ?2)",
+            &[&channel, &scan],
+        )?;
+        Ok(())
     }
 
     /// Works out the state and the components of every listing of a channel anew.
@@ -182,7 +217,7 @@ impl Ledger {
         let id = channel.id.as_str();
         let several_locations: bool = self.one(
             "SELECT count(DISTINCT s.channel_location) > 1 FROM listing_stock s JOIN listing l ON l.id = s.listing \
-             WHERE l.channel = ?1 AND l.writable <> 'ended'",
+             WHERE l.channel = ?1 AND l.writable <> 'ended' AND s.pending = 0",
             [id],
             |row| row.get(0),
         )?;
@@ -221,7 +256,7 @@ impl Ledger {
                 self.run("UPDATE listing SET state = ?2 WHERE id = ?1", &[&listing, &state.name()])?;
             }
         }
-        Ok(ScanEnd { states: self.listing_states(&channel.id)?, partial: None, ambiguous })
+        Ok(ScanEnd { states: self.listing_states(&channel.id)?, ambiguous, ..ScanEnd::default() })
     }
 
     fn set_components(&self, listing: i64, components: &[Component]) -> Result<()> {
@@ -259,7 +294,10 @@ impl Ledger {
 
 impl Reader {
     /// What a listing is made of, by SKU; empty before it was matched.
-    pub(super) fn components(&self, listing: i64) -> Result<Vec<Component>> {
+    ///
+    /// # Errors
+    /// [`LedgerError::Sqlite`].
+    pub fn components(&self, listing: i64) -> Result<Vec<Component>> {
         let rows: Vec<(String, Units)> = self.all(
             "SELECT sku, units FROM listing_component WHERE listing = ?1 ORDER BY sku",
             [listing],

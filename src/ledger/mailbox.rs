@@ -46,7 +46,7 @@ impl Mailbox {
         drop(Reader::open(path)?);
         let conn = rusqlite::Connection::open(path).map_err(|e| LedgerError::unusable(path, &e))?;
         super::prepare_connection(&conn)?;
-        Ok(Self { reader: Reader { conn } })
+        Ok(Self { reader: Reader::on(conn) })
     }
 
     /// Leaves a request and gives its number.

@@ -5,8 +5,11 @@
 
 mod applying;
 mod audit;
+mod delays;
+mod demand;
 mod error;
 mod expectation;
+mod head;
 mod listings;
 mod mailbox;
 mod movements;
@@ -16,36 +19,48 @@ mod outbox;
 mod places;
 mod quarantine;
 mod read;
+mod reread;
+mod restored;
 #[cfg(test)]
 mod tests;
 mod verify;
 
 use std::{
+    cell::Cell,
+    collections::BTreeSet,
     fs::{File, OpenOptions, TryLockError},
     ops::Deref,
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use rusqlite::{
-    Connection, OpenFlags, StatementStatus, TransactionBehavior,
+    CachedStatement, Connection, OpenFlags, StatementStatus, TransactionBehavior,
     config::DbConfig,
+    hooks::Action,
     trace::{TraceEvent, TraceEventCodes},
     types::ToSql,
 };
 
 pub use audit::OrderTotals;
+pub use delays::DelayRow;
+pub use demand::HeldBuffer;
 pub use error::LedgerError;
 pub use expectation::{Compared, Comparison, DueShadow, Span};
+pub use head::Standing;
 pub use listings::{ListingState, ScanEnd};
 pub use mailbox::Mailbox;
 pub use movements::{Movement, MovementKind};
 pub use operations::{CountEffect, Incident, Outcome};
-pub use orders::{Ingested, OwnSale};
+pub use orders::{Ingested, OrderRead, OwnSale};
 pub use outbox::{NewPush, OpenRequest, PushState};
 pub use places::{ComponentStock, PlaceId, PlaceRow};
 pub use read::*;
+pub use restored::{ReadAgain, Restored};
 pub use verify::{Check, Depth, Invariant, Problem, VerifyReport};
+
+use crate::kill_points::{Point, pass};
 
 /// The schema this program writes.
 pub const SCHEMA_VERSION: i64 = 2;
@@ -59,6 +74,8 @@ type Result<T, E = LedgerError> = std::result::Result<T, E>;
 #[derive(Debug)]
 pub struct Reader {
     conn: Connection,
+    /// A transaction is to start with the next statement.
+    wanted: Cell<bool>,
 }
 
 /// What a statement has cost since it was prepared.
@@ -72,11 +89,23 @@ pub struct StatementCost {
     pub full_scan_steps: i32,
 }
 
+/// Rows that have been changed, for those who keep what they say in memory.
+#[derive(Debug, Default)]
+pub struct Touched {
+    /// Places.
+    pub places: BTreeSet<PlaceId>,
+    /// Whether a shadow was made, changed or ended.
+    pub shadows: bool,
+}
+
 /// The one writer. Also reads, inside and outside its transactions.
 #[derive(Debug)]
 pub struct Ledger {
     reader: Reader,
+    touched: Arc<Mutex<Touched>>,
     path: PathBuf,
+    head: head::Head,
+    found: Standing,
     _lock: File,
 }
 
@@ -92,7 +121,8 @@ impl Ledger {
     ///
     /// # Errors
     /// [`LedgerError::Locked`] while another program writes it (fault P6), [`LedgerError::TooNew`] where a newer
-    /// program made it, [`LedgerError::Unusable`] where the file can't be opened or isn't sound (faults P3, P5).
+    /// program made it, [`LedgerError::Unusable`] where the file can't be opened or isn't sound (faults P3, P5),
+    /// [`LedgerError::OtherHead`] where the head record beside it is that of another ledger (fault P12).
     pub fn open(path: &Path) -> Result<Self> {
         let lock = lock_beside(path)?;
         let mut conn = Connection::open(path).map_err(|e| LedgerError::unusable(path, &e))?;
@@ -106,7 +136,37 @@ impl Ledger {
         }
         conn.pragma_update(None, "synchronous", "FULL")?;
         migrate(&mut conn, path)?;
-        Ok(Self { reader: Reader { conn }, path: path.to_owned(), _lock: lock })
+        let touched = watch_changes(&mut conn)?;
+        let reader = Reader::on(conn);
+        let found = reader.standing(path).map_err(|error| match error {
+            LedgerError::Sqlite(error) => LedgerError::unusable(path, &error),
+            other => other,
+        })?;
+        let head = head::Head::open(path)?;
+        let ledger = Self { reader, touched, path: path.to_owned(), head, found, _lock: lock };
+        ledger.take_up_head()?;
+        Ok(ledger)
+    }
+
+    /// What has been changed since this was asked last, rolled back or not.
+    pub fn take_touched(&self) -> Touched {
+        std::mem::take(&mut *self.touched.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Opens a ledger that nobody needs once the program is gone: nothing waits for the disk, nobody else can
+    /// read it, and a crash may leave it damaged.
+    ///
+    /// # Errors
+    /// As [`Ledger::open`].
+    pub fn open_disposable(path: &Path) -> Result<Self> {
+        let mut ledger = Self::open(path)?;
+        ledger.head.wanted = false;
+        let conn = &ledger.conn;
+        conn.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+        conn.query_row("PRAGMA journal_mode = MEMORY", [], |row| row.get::<_, String>(0))?;
+        conn.pragma_update(None, "synchronous", "OFF")?;
+        conn.pragma_update(None, "cache_size", -65_536)?;
+        Ok(ledger)
     }
 
     /// The file.
@@ -139,12 +199,24 @@ impl Ledger {
         Ok(self.conn.execute_batch("BEGIN IMMEDIATE")?)
     }
 
-    /// Ends the transaction; when this returns, what it wrote is on disk.
+    /// Has a transaction start with the next statement, which fails where [`Ledger::begin`] would: without one,
+    /// [`Ledger::commit`] has nothing to do and costs nothing.
+    pub fn begin_when_needed(&self) {
+        self.wanted.set(true);
+    }
+
+    /// Ends the transaction; when this returns, what it wrote is on disk, and so is how far the ledger has come.
     ///
     /// # Errors
     /// [`LedgerError::Sqlite`], for instance on a full disk (fault P2): roll back.
     pub fn commit(&self) -> Result<()> {
-        Ok(self.conn.execute_batch("COMMIT")?)
+        if self.wanted.take() {
+            return Ok(());
+        }
+        pass(Point::CommitBefore);
+        self.conn.execute_batch("COMMIT")?;
+        pass(Point::CommitAfter);
+        self.note_head()
     }
 
     /// Undoes the transaction, if one is open.
@@ -152,6 +224,7 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError::Sqlite`].
     pub fn rollback(&self) -> Result<()> {
+        self.wanted.set(false);
         if !self.conn.is_autocommit() {
             self.conn.execute_batch("ROLLBACK")?;
         }
@@ -173,7 +246,7 @@ impl Reader {
         prepare_connection(&conn).map_err(|e| LedgerError::unusable(path, &e))?;
         match check_version(&conn, path)? {
             0 => Err(not_a_ledger(path)),
-            SCHEMA_VERSION => Ok(Self { conn }),
+            SCHEMA_VERSION => Ok(Self::on(conn)),
             older => Err(LedgerError::Unusable {
                 path: path.to_owned(),
                 detail: format!(
@@ -182,6 +255,19 @@ impl Reader {
                 ),
             }),
         }
+    }
+
+    const fn on(conn: Connection) -> Self {
+        Self { conn, wanted: Cell::new(false) }
+    }
+
+    /// A statement, in the transaction that waits for one.
+    fn prepare(&self, sql: &str) -> Result<CachedStatement<'_>> {
+        if self.wanted.get() {
+            self.conn.execute_batch("BEGIN IMMEDIATE")?;
+            self.wanted.set(false);
+        }
+        Ok(self.conn.prepare_cached(sql)?)
     }
 
     /// A number that changes whenever another connection has committed; costs no disk access worth naming.
@@ -193,7 +279,7 @@ impl Reader {
     }
 
     fn run(&self, sql: &str, params: &[&dyn ToSql]) -> Result<usize> {
-        Ok(self.conn.prepare_cached(sql)?.execute(params)?)
+        Ok(self.prepare(sql)?.execute(params)?)
     }
 
     fn one<T>(
@@ -202,7 +288,7 @@ impl Reader {
         params: impl rusqlite::Params,
         map: impl FnOnce(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<T> {
-        Ok(self.conn.prepare_cached(sql)?.query_row(params, map)?)
+        Ok(self.prepare(sql)?.query_row(params, map)?)
     }
 
     fn maybe<T>(
@@ -212,7 +298,7 @@ impl Reader {
         map: impl FnOnce(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Option<T>> {
         use rusqlite::OptionalExtension;
-        Ok(self.conn.prepare_cached(sql)?.query_row(params, map).optional()?)
+        Ok(self.prepare(sql)?.query_row(params, map).optional()?)
     }
 
     fn all<T>(
@@ -221,7 +307,7 @@ impl Reader {
         params: impl rusqlite::Params,
         map: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Vec<T>> {
-        let mut statement = self.conn.prepare_cached(sql)?;
+        let mut statement = self.prepare(sql)?;
         let rows = statement.query_map(params, map)?;
         Ok(rows.collect::<rusqlite::Result<Vec<T>>>()?)
     }
@@ -274,6 +360,21 @@ fn prepare_connection(conn: &Connection) -> rusqlite::Result<()> {
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     conn.pragma_update(None, "foreign_keys", true)?;
     conn.pragma_update(None, "cache_size", -16_384)
+}
+
+/// Notes what is changed by whatever statement.
+fn watch_changes(conn: &mut Connection) -> Result<Arc<Mutex<Touched>>> {
+    let touched: Arc<Mutex<Touched>> = Arc::default();
+    let noted = Arc::clone(&touched);
+    conn.update_hook(Some(move |_: Action, _: &str, table: &str, row: i64| {
+        let mut touched = noted.lock().unwrap_or_else(PoisonError::into_inner);
+        match table {
+            "listing_stock" => drop(touched.places.insert(PlaceId(row))),
+            "shadow" => touched.shadows = true,
+            _ => {}
+        }
+    }))?;
+    Ok(touched)
 }
 
 fn check_version(conn: &Connection, path: &Path) -> Result<i64> {

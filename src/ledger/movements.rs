@@ -150,6 +150,7 @@ impl Ledger {
              ON CONFLICT DO UPDATE SET on_hand = on_hand + ?3, committed = committed + ?4",
             &[&movement.sku.as_str(), &movement.location.as_str(), &on_hand, &committed],
         )?;
+        self.head.due.set(true);
         Ok(())
     }
 

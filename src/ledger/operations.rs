@@ -1,5 +1,7 @@
 //! What people ask of the ledger, and what it notes for them.
 
+use std::collections::HashSet;
+
 use rusqlite::params;
 use serde::Serialize;
 
@@ -13,6 +15,8 @@ pub struct Outcome {
     pub answer: String,
     /// SKUs whose stock moved or whose targets may have changed.
     pub skus: Vec<Sku>,
+    /// SKUs that the ledger knew and that a person counted or received: what changes by it is explained.
+    pub counted: Vec<Sku>,
     /// Whether listings may match SKUs that they didn't match before.
     pub rematch: bool,
     /// The channel whose pause or brake changed.
@@ -65,7 +69,7 @@ impl Ledger {
                     reason: Some(reason),
                 })?;
                 let answer = format!("{sku} at {location}: on hand changed by {delta}");
-                Ok(Ok(Outcome { answer, skus: vec![sku.clone()], ..Outcome::default() }))
+                Ok(Ok(Outcome { answer, counted: vec![sku.clone()], ..Outcome::default() }))
             }
             Operation::Pause { channel, sku, zero, reason } => {
                 self.pause(at, settings, channel, sku.as_ref(), *zero, reason)
@@ -98,12 +102,17 @@ impl Ledger {
             }
         }
         let mut done = Outcome::default();
-        let mut changed = 0;
+        let (mut changed, mut first_counts) = (0, HashSet::new());
         for row in rows {
             let new = !self.knows(row.sku.as_str())?;
+            if new {
+                first_counts.insert(&row.sku);
+            }
             done.rematch |= new;
             changed += usize::from(self.count_one(at, row, new, reason)?);
-            done.skus.push(row.sku.clone());
+            // The first count of a SKU is day one: what it changes on channels is looked at before it goes out.
+            let first = first_counts.contains(&row.sku);
+            if first { &mut done.skus } else { &mut done.counted }.push(row.sku.clone());
         }
         if done.rematch {
             done.skus.extend(self.retry_quarantined(at, settings)?);
@@ -159,8 +168,8 @@ impl Ledger {
         Ok(Ok(Outcome {
             answer: format!("{what} is paused and {how}"),
             skus: sku.cloned().into_iter().collect(),
-            rematch: false,
             channel: Some(channel.clone()),
+            ..Outcome::default()
         }))
     }
 
@@ -173,8 +182,8 @@ impl Ledger {
         Ok(Ok(Outcome {
             answer: format!("{what} is no longer paused"),
             skus: sku.cloned().into_iter().collect(),
-            rematch: false,
             channel: Some(channel.clone()),
+            ..Outcome::default()
         }))
     }
 
@@ -213,6 +222,24 @@ impl Ledger {
     /// [`super::LedgerError::Sqlite`].
     pub fn forget_brake(&self, channel: &ChannelId) -> Result<()> {
         self.run("DELETE FROM brake WHERE channel = ?1", &[&channel.as_str()])?;
+        Ok(())
+    }
+
+    /// Notes that a channel's orders have been read to the end.
+    ///
+    /// # Errors
+    /// [`super::LedgerError::Sqlite`].
+    pub fn note_orders_read(&self, channel: &ChannelId, at: UtcMs) -> Result<()> {
+        self.run("UPDATE channel SET orders_read_at = ?2 WHERE id = ?1", &[&channel.as_str(), &at])?;
+        Ok(())
+    }
+
+    /// Notes since when a channel's orders can't be read; `None`: they can.
+    ///
+    /// # Errors
+    /// [`super::LedgerError::Sqlite`].
+    pub fn note_blindness(&self, channel: &ChannelId, since: Option<UtcMs>) -> Result<()> {
+        self.run("UPDATE channel SET blind_since = ?2 WHERE id = ?1", &[&channel.as_str(), &since])?;
         Ok(())
     }
 

@@ -5,15 +5,28 @@ use std::collections::HashMap;
 
 use rusqlite::params;
 
-use super::{Ledger, Reader, Result};
+use super::{Ledger, Reader, Result, reread::next_reread};
 use crate::domain::{
     ChannelId, ChannelLocation, ChannelSettings, Component, LineNet, LineSnapshot, OrderSnapshot, Settings,
     Sku, Units, UtcMs,
 };
 
+/// How a snapshot was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OrderRead {
+    /// From a list of orders. Lists come from caches and replicas: of two snapshots with the same update time nobody
+    /// knows which is the later one.
+    Listed,
+    /// By its id: what the order is now.
+    ById,
+}
+
 /// What came of a snapshot.
 #[derive(Debug, Default)]
 pub struct Ingested {
+    /// Whether it says other than a snapshot of the same update time: the order is to be read by id. What it takes
+    /// from stock counts at once, what it gives back waits.
+    pub doubted: bool,
     /// Whether it was news; an older or an equal snapshot changes nothing.
     pub fresh: bool,
     /// Whether the order was not in the ledger before.
@@ -47,6 +60,14 @@ struct LineRow {
     held: Units,
     largest: Units,
     state: String,
+    location: Option<String>,
+}
+
+impl LineRow {
+    /// Whether the line is now said to draw on another location of the channel than before.
+    fn is_moved_by(&self, line: &LineSnapshot) -> bool {
+        line.location.as_ref().is_some_and(|now| self.location.as_deref() != Some(now.as_str()))
+    }
 }
 
 /// What a line needs to know of its order.
@@ -55,6 +76,15 @@ pub(super) struct Context<'a> {
     pub(super) channel: &'a ChannelSettings,
     pub(super) settings: &'a Settings,
     pub(super) order: &'a OrderSnapshot,
+    /// Whether its open units count as shipped, since its channel never says so.
+    pub(super) assumed_shipped: bool,
+}
+
+impl Context<'_> {
+    fn net(&self, line: &LineSnapshot) -> LineNet {
+        let net = line.net.possible();
+        if self.assumed_shipped { net.all_shipped() } else { net }
+    }
 }
 
 impl Ledger {
@@ -69,28 +99,49 @@ impl Ledger {
         channel: &ChannelSettings,
         order: &OrderSnapshot,
         digest: i64,
+        read: OrderRead,
     ) -> Result<Ingested> {
         let mut done = Ingested::default();
         let (channel_id, order_id) = (channel.id.as_str(), order.id.as_str());
-        let known: Option<(UtcMs, i64)> = self.maybe(
-            "SELECT updated_at, content FROM order_head WHERE channel = ?1 AND order_id = ?2",
+        let known: Option<(UtcMs, i64, bool)> = self.maybe(
+            "SELECT updated_at, content, assumed_shipped FROM order_head WHERE channel = ?1 AND order_id = ?2",
             [channel_id, order_id],
-            |row| Ok((row.get(0)?, row.get(1)?)),
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
         )?;
-        if let Some((updated_at, had)) = known
+        let assumed_shipped = known.is_some_and(|(_, _, assumed)| assumed);
+        if let Some((updated_at, had, _)) = known
             && (order.updated_at < updated_at || (order.updated_at == updated_at && had == digest))
         {
             return Ok(done);
         }
+        let mut rows = self.lines_of(channel_id, order_id)?;
+        let context = Context { at, channel, settings, order, assumed_shipped };
+        if read == OrderRead::Listed && known.is_some_and(|(updated_at, ..)| updated_at == order.updated_at) {
+            let (differs, gives_back) = difference(&context, &rows);
+            done.doubted = differs;
+            if gives_back {
+                self.reread_at_once(channel_id, order_id)?;
+                return Ok(done);
+            }
+        }
         done.fresh = true;
         done.first_seen = known.is_none();
+        let open = order.lines.iter().any(|line| context.net(line).open() > Units::ZERO);
+        let due = if done.doubted { UtcMs(0) } else { next_reread(at, &order.id) };
         self.run(
-            "INSERT INTO order_head (channel, order_id, number, created_at, updated_at, content) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO UPDATE SET number = ?3, updated_at = ?5, content = ?6",
-            &[&channel_id, &order_id, &order.number, &order.created_at, &order.updated_at, &digest],
+            "INSERT INTO order_head (channel, order_id, number, created_at, updated_at, content, reread_at) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO UPDATE SET number = ?3, updated_at = ?5, content = ?6, \
+             reread_at = ?7, missing = 0",
+            &[
+                &channel_id,
+                &order_id,
+                &order.number,
+                &order.created_at,
+                &order.updated_at,
+                &digest,
+                &(open || done.doubted).then_some(due),
+            ],
         )?;
-        let mut rows = self.lines_of(channel_id, order_id)?;
-        let context = Context { at, channel, settings, order };
         for line in &order.lines {
             let row = rows.remove(line.id.as_str());
             self.ingest_line(&context, line, row, &mut done)?;
@@ -107,8 +158,8 @@ impl Ledger {
 
     fn lines_of(&self, channel: &str, order: &str) -> Result<HashMap<String, LineRow>> {
         let rows = self.all(
-            "SELECT line_id, id, ordered, cancelled, shipped, restocked, held, largest, state FROM order_line \
-             WHERE channel = ?1 AND order_id = ?2",
+            "SELECT line_id, id, ordered, cancelled, shipped, restocked, held, largest, state, channel_location \
+             FROM order_line WHERE channel = ?1 AND order_id = ?2",
             [channel, order],
             |row| Ok((row.get(0)?, line_row(row, 1)?)),
         )?;
@@ -145,23 +196,26 @@ impl Ledger {
         row: Option<LineRow>,
         done: &mut Ingested,
     ) -> Result<()> {
-        let net = line.net.possible();
+        let net = context.net(line);
         let (old_net, old_held, largest) = row
             .as_ref()
             .map_or((LineNet::default(), Units::ZERO, Units::ZERO), |r| (r.net, r.held, r.largest));
-        if row.is_some() && old_net == net && old_held == line.held {
+        let moved = row.as_ref().is_some_and(|r| r.is_moved_by(line));
+        if row.is_some() && old_net == net && old_held == line.held && !moved {
             return Ok(());
         }
-        let largest = largest.max(net.ordered);
-        let state = row.as_ref().map_or("new", |r| r.state.as_str()).to_owned();
-        let old = row.as_ref().map(|r| (r.net, r.held));
-        let id = self.store_line(context, line, net, largest, row.map(|r| r.id))?;
+        let id = self.store_line(context, line, net, largest.max(net.ordered), row.as_ref().map(|r| r.id))?;
         done.sold += (net.ordered - old_net.ordered).at_least_zero();
-        self.note_own_sales(context, line, old, done)?;
-        match state.as_str() {
-            "applied" => self.apply_difference(context, id, old_net, net, done),
-            "new" => self.apply_first(context, line, id, net, done),
-            _ => Ok(()),
+        self.note_own_sales(context, line, row.as_ref(), done)?;
+        match row.as_ref().map(|r| r.state.as_str()) {
+            Some("applied") => {
+                if moved {
+                    self.relocate(context, line.location.as_ref(), id, done)?;
+                }
+                self.apply_difference(context, id, old_net, net, done)
+            }
+            None => self.apply_first(context, line, id, net, done),
+            Some(_) => Ok(()),
         }
     }
 
@@ -176,8 +230,17 @@ impl Ledger {
         if let Some(id) = id {
             self.run(
                 "UPDATE order_line SET ordered = ?2, cancelled = ?3, shipped = ?4, restocked = ?5, held = ?6, \
-                 largest = ?7 WHERE id = ?1",
-                &[&id, &net.ordered, &net.cancelled, &net.shipped, &net.restocked, &line.held, &largest],
+                 largest = ?7, channel_location = coalesce(?8, channel_location) WHERE id = ?1",
+                &[
+                    &id,
+                    &net.ordered,
+                    &net.cancelled,
+                    &net.shipped,
+                    &net.restocked,
+                    &line.held,
+                    &largest,
+                    &line.location.as_ref().map(ChannelLocation::as_str),
+                ],
             )?;
             return Ok(id);
         }
@@ -209,23 +272,29 @@ impl Ledger {
         &self,
         context: &Context<'_>,
         line: &LineSnapshot,
-        old: Option<(LineNet, Units)>,
+        old: Option<&LineRow>,
         done: &mut Ingested,
     ) -> Result<()> {
-        let (old_net, old_held) = old.unwrap_or_default();
+        let (old_net, old_held) = old.map_or_else(Default::default, |old| (old.net, old.held));
+        let updated = context.order.updated_at;
+        if let Some(old) = old.filter(|old| old.is_moved_by(line)) {
+            let from = old.location.as_ref().map(ChannelLocation::new);
+            for (location, held) in [(from, -old.held), (line.location.clone(), line.held)] {
+                if let (Some(listing), true) = (self.listing_of(context, line)?, held != Units::ZERO) {
+                    done.own.push(OwnSale { listing, location, held, at: updated });
+                }
+            }
+            return Ok(());
+        }
         let held = line.held - old_held;
         let sold = (line.net.possible().ordered - old_net.ordered).max(held).at_least_zero();
         let given_back = sold - held;
         if sold == Units::ZERO && given_back == Units::ZERO {
             return Ok(());
         }
-        let named = line.listing.as_ref().map(crate::domain::ListingId::as_str);
-        let sku = line.channel_sku.as_deref();
-        let Some(listing) = self.listing_of_line(context.channel.id.as_str(), named, sku)? else {
-            return Ok(());
-        };
-        let sold_at = if old.is_none() { context.order.created_at } else { context.order.updated_at };
-        for (held, at) in [(sold, sold_at), (-given_back, context.order.updated_at)] {
+        let Some(listing) = self.listing_of(context, line)? else { return Ok(()) };
+        let sold_at = if old.is_none() { context.order.created_at } else { updated };
+        for (held, at) in [(sold, sold_at), (-given_back, updated)] {
             if held != Units::ZERO {
                 done.own.push(OwnSale { listing, location: line.location.clone(), held, at });
             }
@@ -255,6 +324,11 @@ impl Ledger {
                 format!("SKU {text:?} is not in the ledger; import its stock or resolve the line")
             })
         })
+    }
+
+    fn listing_of(&self, context: &Context<'_>, line: &LineSnapshot) -> Result<Option<i64>> {
+        let named = line.listing.as_ref().map(crate::domain::ListingId::as_str);
+        self.listing_of_line(context.channel.id.as_str(), named, line.channel_sku.as_deref())
     }
 
     fn listing_of_line(
@@ -291,7 +365,27 @@ fn line_row(row: &rusqlite::Row<'_>, from: usize) -> rusqlite::Result<LineRow> {
         held: row.get(from + 5)?,
         largest: row.get(from + 6)?,
         state: row.get(from + 7)?,
+        location: row.get(from + 8)?,
     })
+}
+
+/// Whether a snapshot says of any line other than what is stored, and whether it gives anything back.
+fn difference(context: &Context<'_>, rows: &HashMap<String, LineRow>) -> (bool, bool) {
+    let (mut differs, mut gives_back) = (false, false);
+    for line in &context.order.lines {
+        let (net, row) = (context.net(line), rows.get(line.id.as_str()));
+        let old = row.map_or_else(LineNet::default, |row| row.net);
+        let held = row.map_or(Units::ZERO, |row| row.held);
+        differs |= net != old || line.held != held || row.is_some_and(|row| row.is_moved_by(line));
+        gives_back |= net.taken() < old.taken();
+    }
+    for (id, row) in rows {
+        if !context.order.lines.iter().any(|line| line.id.as_str() == id) {
+            differs |= row.net != LineNet::default() || row.held != Units::ZERO;
+            gives_back |= row.net.taken() > Units::ZERO;
+        }
+    }
+    (differs, gives_back)
 }
 
 impl Ledger {

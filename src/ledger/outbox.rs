@@ -73,7 +73,7 @@ impl Ledger {
     pub fn prepare(&self, at: UtcMs, channel: &ChannelId, pushes: &[NewPush]) -> Result<OpenRequest> {
         let rows: Vec<WriteRow> = pushes.iter().map(|push| push.row.clone()).collect();
         let body = serde_json::to_string(&rows).map_err(|e| LedgerError::Content(e.to_string()))?;
-        let id: i64 = self.one("SELECT coalesce(max(id), 0) + 1 FROM request", [], |row| row.get(0))?;
+        let id = self.last_request()? + 1;
         let key = self.request_key(id)?;
         self.run(
             "INSERT INTO request (id, channel, key, body, state, prepared_at) VALUES (?1, ?2, ?3, ?4, 'prepared', ?5)",
@@ -93,15 +93,14 @@ impl Ledger {
                 &[&push.place.0, &version, &push.row.value, &push.row.change_from, &id, &seq, &push.inputs],
             )?;
         }
+        self.head.due.set(true);
         let places = pushes.iter().map(|push| push.place).collect();
         Ok(OpenRequest { id, key, rows, places, prepared_at: at })
     }
 
     /// The key depends on the ledger and the request only, so that a restart repeats it.
     fn request_key(&self, id: i64) -> Result<String> {
-        let ledger: String =
-            self.one("SELECT value FROM meta WHERE key = 'ledger_id'", [], |row| row.get(0))?;
-        let namespace = Uuid::new_v5(&Uuid::NAMESPACE_OID, ledger.as_bytes());
+        let namespace = Uuid::new_v5(&Uuid::NAMESPACE_OID, self.ledger_id()?.as_bytes());
         Ok(Uuid::new_v5(&namespace, &id.to_be_bytes()).to_string())
     }
 

@@ -81,7 +81,7 @@ impl ComponentStock {
 }
 
 const PLACE_COLUMNS: &str = "s.id, s.listing, l.channel, l.listing_id, s.channel_location, coalesce(l.channel_sku, ''), \
-     l.batch_group, l.state, s.expected, s.slack, s.observed, s.observed_at, s.landed_to, s.version, s.request, s.needs_read, s.unplaced, \
+     l.batch_group, CASE WHEN s.pending THEN 'pending' ELSE l.state END, s.expected, s.slack, s.observed, s.observed_at, s.landed_to, s.version, s.request, s.needs_read, s.unplaced, \
      s.undecided, s.explained";
 
 fn place_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<(PlaceRow, String)> {
@@ -147,14 +147,14 @@ impl Reader {
         let names: Vec<&str> = locations.iter().map(LocationId::as_str).collect();
         let filter = (!names.is_empty()).then(|| serde_json::json!(names).to_string());
         let rows: Vec<(String, Units, Units, Units, Units)> = self.all(
-            "SELECT c.sku, c.units, \
-               (SELECT coalesce(sum(on_hand), 0) FROM stock t WHERE t.sku = c.sku \
-                  AND (?2 IS NULL OR t.location IN (SELECT value FROM json_each(?2)))), \
-               (SELECT coalesce(sum(committed), 0) FROM stock t WHERE t.sku = c.sku \
-                  AND (?2 IS NULL OR t.location IN (SELECT value FROM json_each(?2)))), \
-               (SELECT coalesce(sum(h.units * o.units), 0) FROM listing_component o \
-                  JOIN listing_stock p ON p.listing = o.listing JOIN shadow h ON h.place = p.id WHERE o.sku = c.sku) \
-             FROM listing_component c WHERE c.listing = ?1 ORDER BY c.sku",
+            "SELECT c.sku, c.units, coalesce(sum(t.on_hand), 0), coalesce(sum(t.committed), 0), \
+               CASE WHEN EXISTS (SELECT 1 FROM shadow) THEN \
+                 (SELECT coalesce(sum(h.units * o.units), 0) FROM listing_component o \
+                    JOIN listing_stock p ON p.listing = o.listing JOIN shadow h ON h.place = p.id WHERE o.sku = c.sku) \
+               ELSE 0 END \
+             FROM listing_component c LEFT JOIN stock t ON t.sku = c.sku \
+               AND (?2 IS NULL OR t.location IN (SELECT value FROM json_each(?2))) \
+             WHERE c.listing = ?1 GROUP BY c.sku ORDER BY c.sku",
             params![listing, filter],
             |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)),
         )?;

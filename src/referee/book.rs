@@ -115,6 +115,15 @@ pub(super) struct Stock {
     pub(super) debts: Vec<Debt>,
 }
 
+/// A sale that a place has yet to follow.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ToFollow {
+    pub(super) sold_at: UtcMs,
+    /// What is to be shown at most.
+    pub(super) target: Units,
+    pub(super) sale: EventIx,
+}
+
 /// One place where a channel keeps a number.
 #[derive(Debug)]
 pub(super) struct Place {
@@ -131,8 +140,8 @@ pub(super) struct Place {
     pub(super) clean_at: UtcMs,
     /// Until when a lost write or reply keeps the daemon from writing.
     pub(super) settled_at: UtcMs,
-    /// Sales elsewhere that this place has yet to follow: when, and down to what.
-    pub(super) to_follow: Vec<(UtcMs, Units)>,
+    /// Sales elsewhere that this place has yet to follow.
+    pub(super) to_follow: Vec<ToFollow>,
 }
 
 impl Place {

@@ -2,7 +2,7 @@
 
 use super::{
     Breach, BreachKind, Landing, OrderEvent, Oversold, PlaceIx, Referee, Settings, Totals,
-    book::{Debt, Event, Evidence, Kind, SkuIx},
+    book::{Debt, Event, EventIx, Evidence, Kind, SkuIx, ToFollow},
     count::{Taken, take},
     timers::Timer,
 };
@@ -25,6 +25,11 @@ impl Referee {
         let visible = |event: &Event| event.told.in_orders_at <= fence_at || event.readable == Some(true);
         let mut breach = self.breach(BreachKind::Landing, ix, evidence, visible, |_| true);
         let policy = self.book.place(ix).policy;
+        // What staff put on top hides as many sales from every read of quantities.
+        let in_orders = |event: &Event| event.told.in_orders_at <= fence_at;
+        let by_numbers = breach.own_visible - self.book.own_unknown(ix, evidence, in_orders);
+        breach.own_visible -= by_numbers.at_least_zero().min(self.book.place(ix).count.external());
+        breach.limit = policy.target(breach.available - breach.own_visible);
         let rightful_limit = policy.target(breach.available - breach.own_unknown);
         let caused = (value - breach.limit).at_least_zero();
         let in_flight = (value.min(breach.limit) - rightful_limit).at_least_zero();
@@ -115,7 +120,14 @@ impl Referee {
         let place = self.book.place_mut(ix);
         let taken = place.count.sell(pieces);
         let shown = place.count.shown();
-        place.to_follow.retain(|(_, target)| shown > *target);
+        let convergence = &mut self.convergence;
+        place.to_follow.retain(|follow| {
+            let above = shown > follow.target;
+            if !above {
+                convergence.followed(follow.sale, at);
+            }
+            above
+        });
         let (components, channel) = (place.components.clone(), place.channel);
         let truly: Vec<_> = components.iter().map(|(sku, _)| self.book.stocks[*sku].truly).collect();
         let event = self.book.record(Kind::Sale, sale);
@@ -130,7 +142,7 @@ impl Referee {
                 self.book.stocks[sku].debts.push(Debt { event: Some(event), units, known_at: None });
             }
         }
-        self.must_follow(ix, at);
+        self.must_follow(ix, at, event);
     }
 
     /// Charges oversold units to the worst class there is: this sale's, then what earlier ones owe. Returns
@@ -155,14 +167,17 @@ impl Referee {
     }
 
     /// A sale left other places above what they should show now.
-    fn must_follow(&mut self, sold_at: PlaceIx, at: UtcMs) {
+    fn must_follow(&mut self, sold_at: PlaceIx, at: UtcMs, sale: EventIx) {
+        let mut followers = 0;
         for ix in self.book.neighbours(sold_at) {
             let target = self.book.true_target(ix);
             let place = self.book.place_mut(ix);
             if ix != sold_at && place.count.shown() > target {
-                place.to_follow.push((at, target));
+                place.to_follow.push(ToFollow { sold_at: at, target, sale });
+                followers += 1;
             }
         }
+        self.convergence.begin(sale, at, followers);
     }
 
     /// A landing may have brought the place down to what sales elsewhere left.
@@ -170,11 +185,12 @@ impl Referee {
         let now = self.book.true_target(ix);
         let place = self.book.place_mut(ix);
         let shown = place.count.shown();
-        let delays = &mut self.sale_to_push_ms;
-        place.to_follow.retain(|(sold_at, target)| {
-            let follows = shown <= now.max(*target);
+        let (delays, convergence) = (&mut self.sale_to_push_ms, &mut self.convergence);
+        place.to_follow.retain(|follow| {
+            let follows = shown <= now.max(follow.target);
             if follows {
-                delays.push(at.since(*sold_at));
+                delays.push(at.since(follow.sold_at));
+                convergence.followed(follow.sale, at);
             }
             !follows
         });

@@ -6,6 +6,7 @@
 //! happens, as it happens.
 
 mod book;
+mod convergence;
 mod count;
 mod judge;
 mod timers;
@@ -14,6 +15,7 @@ mod verdict;
 #[cfg(test)]
 mod tests;
 
+pub use convergence::Convergence;
 pub use verdict::{Breach, BreachKind, Oversold, Totals};
 
 use book::{Book, EventIx, Kind};
@@ -122,6 +124,7 @@ pub struct Referee {
     now: UtcMs,
     totals: Totals,
     sale_to_push_ms: Vec<i64>,
+    convergence: Convergence,
 }
 
 impl Referee {
@@ -135,6 +138,7 @@ impl Referee {
             now: UtcMs(i64::MIN),
             totals: Totals::default(),
             sale_to_push_ms: Vec::new(),
+            convergence: Convergence::default(),
         }
     }
 
@@ -290,6 +294,12 @@ impl Referee {
     /// brought that place down to it. Unsorted; places that an own sale brought down instead are left out.
     pub fn sale_to_push_ms(&self) -> &[i64] {
         &self.sale_to_push_ms
+    }
+
+    /// How long it took, after a sale that left other places above their true target, until the last of them was at or
+    /// below it, by a landing or by sales of its own.
+    pub const fn convergence(&self) -> &Convergence {
+        &self.convergence
     }
 
     /// Runs what was to be looked at by `at`.

@@ -19,6 +19,13 @@ pub struct Oversold {
     pub caused: Units,
 }
 
+impl Oversold {
+    /// All of them.
+    pub fn total(self) -> Units {
+        self.pooled + self.external + self.in_flight + self.caused
+    }
+}
+
 /// Everything that counts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Totals {

@@ -70,8 +70,8 @@ impl Axis {
     }
 }
 
-/// The page.
-pub(super) fn page(title: &str, told: &str, choices: &[Choice]) -> String {
+/// The page: a drawing and a table of the choices.
+pub fn page(title: &str, told: &str, choices: &[Choice]) -> String {
     html! {
         (DOCTYPE)
         html lang="en" {

@@ -17,6 +17,7 @@
 //! {"do": "clear_faults", "shop": "web"}
 //! {"do": "pause_shoppers", "paused": true}
 //! {"do": "take_deliveries"}
+//! {"do": "excuse", "excused": true}                                                the daemon is away, and owes nothing
 //! ```
 //!
 //! The faults are those of [`Fault`](super::Fault). What can't be done is status 400 with `{"error": "..."}`.
@@ -143,6 +144,11 @@ pub enum Action {
     },
     /// Deliveries since the last time, to be booked in the ledger.
     TakeDeliveries,
+    /// Nobody is there to keep the shops in step, and what is owed by then starts over; or somebody is there again.
+    Excuse {
+        /// Whether the daemon is away.
+        excused: bool,
+    },
 }
 
 /// So many of a SKU.
@@ -224,7 +230,8 @@ impl Inside {
     fn act(&self, action: Action) -> Result<Value, String> {
         let find = |name: &str| self.shop(name).ok_or_else(|| format!("there is no shop {name}"));
         let mut state = self.lock();
-        let Inner { world, desks } = &mut *state;
+        let state = &mut *state;
+        let Inner { world, desks, .. } = state;
         let done = Ok(json!({ "done": true }));
         match action {
             Action::Order { shop, lines, beyond_shown } => {
@@ -284,6 +291,11 @@ impl Inside {
                 done
             }
             Action::TakeDeliveries => Ok(json!({ "deliveries": world.take_deliveries() })),
+            Action::Excuse { excused } => {
+                state.excused = excused;
+                (0..state.desks.len()).for_each(|shop| state.judge_openness(shop));
+                done
+            }
         }
     }
 }

@@ -168,7 +168,7 @@ impl Inside {
         };
         world.fate = Fate::Answered;
         let (orders, now) = (std::mem::take(&mut world.delivering), world.now());
-        world.set_open(shop, desk.is_open(kind, now));
+        state.judge_openness(shop);
         (answer, orders, now)
     }
 }

@@ -37,7 +37,7 @@ use url::Url;
 pub use self::{
     faults::{Fault, Injection, Only},
     http::Desk,
-    player::{History, Played},
+    player::{Day, DayError, Played},
     setup::{BundleListing, Catalogue},
     shoppers::Demand,
     world::{Delivery, ShopSettings, World},
@@ -105,6 +105,17 @@ struct Inside {
 struct Inner {
     world: World,
     desks: Vec<Desk>,
+    /// Whether the daemon is known to be away.
+    excused: bool,
+}
+
+impl Inner {
+    /// Tells the referee whether anything can be owed to a shop now.
+    fn judge_openness(&mut self, shop: usize) {
+        let Self { world, desks, excused } = self;
+        let open = desks[shop].is_open(world.shops[shop].settings.kind, world.now());
+        world.set_open(shop, open && !*excused);
+    }
 }
 
 impl Inside {
@@ -128,12 +139,8 @@ impl Inside {
         while !self.stop.is_cancelled() {
             {
                 let mut state = self.lock();
-                let Inner { world, desks } = &mut *state;
-                for (shop, desk) in desks.iter_mut().enumerate() {
-                    let open = desk.is_open(world.shops[shop].settings.kind, world.now());
-                    world.set_open(shop, open);
-                }
-                world.judge();
+                (0..state.desks.len()).for_each(|shop| state.judge_openness(shop));
+                state.world.judge();
             }
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
@@ -155,7 +162,7 @@ impl Sandbox {
             .collect();
         let names = world.shops.iter().map(|shop| shop.settings.id.to_string()).collect();
         let inside = Arc::new(Inside {
-            state: Mutex::new(Inner { world, desks }),
+            state: Mutex::new(Inner { world, desks, excused: false }),
             names,
             shoppers_paused: AtomicBool::new(false),
             stop: CancellationToken::new(),
@@ -228,8 +235,8 @@ impl Sandbox {
     }
 
     /// Plays an order history at `speed` times its own; ends when the last event is over, or with the sandbox.
-    pub async fn play(&self, history: History, speed: f64) -> Played {
-        player::play(Arc::clone(&self.inside), history, speed).await
+    pub async fn play(&self, day: Day, speed: f64) -> Played {
+        player::play(Arc::clone(&self.inside), day, speed).await
     }
 
     /// Ends everything and frees the port.

@@ -1,66 +1,51 @@
-//! Plays a recorded order history through the shops.
-//!
-//! Reads the four tables `X.orders.csv`, `X.links.csv`, `X.stock.csv`, `X.restocks.csv` (plain or `.gz`), with the columns
-//! `ts,order_id,line,sku,qty,kind,channel`, `order_id,line,ref_order_id,ref_line`, `sku,opening_stock` and
-//! `ts,sku,qty,kind`; `ts` is UTC, `kind` one of `sale`, `cancel`, `return` (and `restock`). One day of it is played; what was
-//! before is folded into the opening stock as a seller in perfect sync would have it.
+//! Plays a recorded order history through the shops: one day of it; what was before is folded into the opening stock as a
+//! seller in perfect sync would have it.
 //!
 //! What comes back of a sale made on an earlier day, or of none, is a delivery: the shops know no order for it.
 
 use std::{
     collections::{BTreeMap, HashMap},
-    fs::File,
-    io::Read,
-    path::{Path, PathBuf},
+    path::Path,
     sync::Arc,
     time::Duration,
 };
 
 use chrono::NaiveDate;
-use flate2::read::GzDecoder;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::{
     Catalogue, Inside,
     world::{Accept, Restock, World},
 };
-use crate::domain::{Sku, Units, UtcMs};
+use crate::{
+    domain::{Units, UtcMs},
+    history::{Event, History, HistoryError, Order},
+};
 
 /// An order is shipped this much later by the history's own clock, in milliseconds: 4 h.
 const SHIP_AFTER_MS: i64 = 4 * 3_600_000;
 
 const DAY_MS: i64 = 24 * 3_600_000;
 
-/// Why a history can't be played.
+/// Why a day can't be played.
 #[derive(Debug, thiserror::Error)]
-pub enum HistoryError {
-    /// A file can't be opened or read.
-    #[error("can't read {path}")]
-    File {
-        /// Which.
-        path: PathBuf,
-        /// Why not.
-        source: std::io::Error,
-    },
-    /// A row makes no sense.
-    #[error("{path}: {what}")]
-    Row {
-        /// In which file.
-        path: PathBuf,
-        /// What is wrong, with the line where it is known.
-        what: String,
-    },
+pub enum DayError {
+    /// The history can't be used.
+    #[error(transparent)]
+    History(#[from] HistoryError),
     /// Nothing happened on the day.
     #[error("no sale on {0}")]
-    EmptyDay(NaiveDate),
+    Empty(NaiveDate),
 }
 
 /// One day of a history, ready to play.
 #[derive(Clone, Debug)]
-pub struct History {
+pub struct Day {
     /// Which day, UTC.
     pub day: NaiveDate,
-    opening: BTreeMap<Sku, Units>,
+    history: History,
+    /// What is there of each SKU as the day begins.
+    opening: Vec<Units>,
     events: Vec<(UtcMs, Event)>,
 }
 
@@ -77,89 +62,36 @@ pub struct Played {
     pub restocks: u64,
 }
 
-#[derive(Clone, Debug)]
-enum Event {
-    Restock(Sku, Units),
-    Order { id: String, dotcom: bool, lines: Vec<(String, Sku, i64)> },
-    Back { sku: Sku, units: i64, of: Option<(String, String)>, shipped: bool },
-}
-
-#[derive(Deserialize)]
-struct OrderRow {
-    ts: String,
-    order_id: String,
-    line: String,
-    sku: String,
-    qty: i64,
-    kind: String,
-    channel: String,
-}
-
-#[derive(Deserialize)]
-struct LinkRow {
-    order_id: String,
-    line: String,
-    ref_order_id: String,
-    ref_line: String,
-}
-
-#[derive(Deserialize)]
-struct StockRow {
-    sku: String,
-    opening_stock: i64,
-}
-
-#[derive(Deserialize)]
-struct RestockRow {
-    ts: String,
-    sku: String,
-    qty: i64,
-}
-
-type LineKey = (String, String);
-
-impl History {
+impl Day {
     /// Loads `day`, or the day with the most orders.
     ///
     /// # Errors
-    /// [`HistoryError`].
-    pub fn load(orders: &Path, day: Option<NaiveDate>) -> Result<Self, HistoryError> {
-        let table = |name: &str| PathBuf::from(orders.to_string_lossy().replace(".orders.csv", name));
-        let orders: Vec<OrderRow> = rows(orders)?;
-        let links: HashMap<LineKey, LineKey> = rows::<LinkRow>(&table(".links.csv"))?
-            .into_iter()
-            .map(|it| ((it.order_id, it.line), (it.ref_order_id, it.ref_line)))
-            .collect();
-        let day = day.or_else(|| busiest(&orders)).unwrap_or_default();
+    /// [`DayError`].
+    pub fn load(orders: &Path, day: Option<NaiveDate>) -> Result<Self, DayError> {
+        let history = History::load(&[orders.to_owned()])?;
+        let day = day.or_else(|| busiest(&history.orders)).unwrap_or_default();
         let start = UtcMs(day.and_time(chrono::NaiveTime::MIN).and_utc().timestamp_millis());
-        let stock_file = table(".stock.csv");
-        let mut book = BTreeMap::new();
-        for row in rows::<StockRow>(&stock_file)? {
-            book.insert(sku(&stock_file, &row.sku)?, Units::of(row.opening_stock));
-        }
-        let mut events = restocks(&table(".restocks.csv"))?;
-        events.extend(sales(orders, &links, &table(".orders.csv"))?);
-        // Stable: at one instant restocks come first, then rows as the file has them.
-        events.sort_by_key(|(at, event)| (*at, !matches!(event, Event::Restock(..))));
+        let mut events = history.events(|event| history.at(event));
         let first = events.partition_point(|(at, _)| *at < start);
         let end = events.partition_point(|(at, _)| at.since(start) < DAY_MS);
-        fold(&mut book, &events[..first]);
+        let opening = fold(&history, &events[..first]);
         let events: Vec<_> = events.drain(first..end).collect();
-        if !events.iter().any(|(_, event)| matches!(event, Event::Order { .. })) {
-            return Err(HistoryError::EmptyDay(day));
+        if !events.iter().any(|(_, event)| matches!(event, Event::Order(_))) {
+            return Err(DayError::Empty(day));
         }
-        Ok(Self { day, opening: book, events })
+        Ok(Self { day, history, opening, events })
     }
 
     /// Every SKU of the history with its stock as the day begins.
     pub fn catalogue(&self) -> Catalogue {
-        let stock = self.opening.iter().map(|(sku, units)| (sku.clone(), *units)).collect();
+        let mut stock: Vec<_> = self.history.skus.iter().cloned().zip(self.opening.iter().copied()).collect();
+        stock.sort();
         Catalogue { stock, bundles: Vec::new(), variations: 0 }
     }
 
     /// Orders of the day.
     pub fn orders(&self) -> usize {
-        self.events.iter().filter(|(_, event)| matches!(event, Event::Order { .. })).count()
+        self.events.iter().filter(|(_, event)| matches!(event, Event::Order(_))).count()
     }
 
     /// How long the day takes at this speed, from its first event to its last.
@@ -169,97 +101,47 @@ impl History {
     }
 }
 
-fn rows<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Vec<T>, HistoryError> {
-    let file = File::open(path).map_err(|source| HistoryError::File { path: path.to_owned(), source })?;
-    let zipped = path.extension().is_some_and(|it| it == "gz");
-    let reader: Box<dyn Read> = if zipped { Box::new(GzDecoder::new(file)) } else { Box::new(file) };
-    let rows = csv::Reader::from_reader(reader).into_deserialize().collect::<Result<Vec<T>, _>>();
-    rows.map_err(|error| HistoryError::Row { path: path.to_owned(), what: error.to_string() })
-}
-
-fn sku(path: &Path, text: &str) -> Result<Sku, HistoryError> {
-    Sku::new(text).map_err(|error| HistoryError::Row { path: path.to_owned(), what: error.to_string() })
-}
-
-fn instant(path: &Path, text: &str) -> Result<UtcMs, HistoryError> {
-    UtcMs::parse_rfc3339(text)
-        .ok_or_else(|| HistoryError::Row { path: path.to_owned(), what: format!("{text:?} is not a time") })
-}
-
 /// The day with the most orders; of several the first.
-fn busiest(orders: &[OrderRow]) -> Option<NaiveDate> {
-    let mut days: BTreeMap<NaiveDate, std::collections::HashSet<&str>> = BTreeMap::new();
-    for row in orders.iter().filter(|row| row.kind == "sale") {
-        if let Ok(day) = row.ts.get(..10).unwrap_or("").parse() {
-            days.entry(day).or_default().insert(&row.order_id);
-        }
+fn busiest(orders: &[Order]) -> Option<NaiveDate> {
+    let mut days: BTreeMap<NaiveDate, usize> = BTreeMap::new();
+    for order in orders {
+        *days.entry(order.at.datetime().date_naive()).or_default() += 1;
     }
-    days.into_iter().rev().max_by_key(|(_, orders)| orders.len()).map(|(day, _)| day)
-}
-
-fn restocks(path: &Path) -> Result<Vec<(UtcMs, Event)>, HistoryError> {
-    rows::<RestockRow>(path)?
-        .into_iter()
-        .map(|row| Ok((instant(path, &row.ts)?, Event::Restock(sku(path, &row.sku)?, Units::of(row.qty)))))
-        .collect()
-}
-
-/// Sale lines of one order and instant become one event; each cancel or return line is one of its own.
-fn sales(
-    rows: Vec<OrderRow>,
-    links: &HashMap<LineKey, LineKey>,
-    path: &Path,
-) -> Result<Vec<(UtcMs, Event)>, HistoryError> {
-    let mut events: Vec<(UtcMs, Event)> = Vec::new();
-    for row in rows {
-        let at = instant(path, &row.ts)?;
-        let item = sku(path, &row.sku)?;
-        let shipped = row.kind == "return";
-        if row.kind != "sale" {
-            let of = links.get(&(row.order_id, row.line)).cloned();
-            events.push((at, Event::Back { sku: item, units: row.qty, of, shipped }));
-            continue;
-        }
-        let line = (row.line, item, row.qty);
-        match events.last_mut() {
-            Some((last, Event::Order { id, lines, .. })) if *last == at && *id == row.order_id => {
-                lines.push(line);
-            }
-            _ => {
-                let dotcom = row.channel == "dotcom";
-                events.push((at, Event::Order { id: row.order_id, dotcom, lines: vec![line] }));
-            }
-        }
-    }
-    Ok(events)
+    days.into_iter().rev().max_by_key(|(_, orders)| *orders).map(|(day, _)| day)
 }
 
 /// What a seller in perfect sync has left: a sale takes at most what is there, what comes back is at most what its sale
 /// got.
-fn fold(book: &mut BTreeMap<Sku, Units>, events: &[(UtcMs, Event)]) {
-    let mut got: HashMap<LineKey, Units> = HashMap::new();
+fn fold(history: &History, events: &[(UtcMs, Event)]) -> Vec<Units> {
+    let mut book = history.opening.clone();
+    let mut got: HashMap<usize, Units> = HashMap::new();
     for (_, event) in events {
         match event {
-            Event::Restock(sku, units) => *book.entry(sku.clone()).or_default() += *units,
-            Event::Order { id, lines, .. } => {
-                for (line, sku, units) in lines {
-                    let there = book.entry(sku.clone()).or_default();
-                    let taken = Units::of(*units).min(*there).at_least_zero();
+            Event::Restock(ix) => {
+                let restock = history.restocks[*ix];
+                book[restock.sku] += Units::of(restock.units);
+            }
+            Event::Order(ix) => {
+                for line in history.orders[*ix].lines.clone() {
+                    let there = &mut book[history.lines[line].sku];
+                    let taken = Units::of(history.lines[line].units).min(*there).at_least_zero();
                     *there -= taken;
-                    got.insert((id.clone(), line.clone()), taken);
+                    got.insert(line, taken);
                 }
             }
-            Event::Back { sku, units, of, .. } => {
-                let mut back = Units::of(*units);
-                if let Some(of) = of {
-                    let left = got.entry(of.clone()).or_default();
-                    back = back.min(*left);
-                    *left -= back;
+            Event::Back(ix) => {
+                let back = &history.backs[*ix];
+                let mut units = Units::of(back.units);
+                if let Some(line) = back.of {
+                    let left = got.entry(line).or_default();
+                    units = units.min(*left);
+                    *left -= units;
                 }
-                *book.entry(sku.clone()).or_default() += back;
+                book[back.sku] += units;
             }
         }
     }
+    book
 }
 
 fn real_time(history_ms: i64, speed: f64) -> Duration {
@@ -268,16 +150,17 @@ fn real_time(history_ms: i64, speed: f64) -> Duration {
 }
 
 /// Where a line of the history ended up: shop, order, line.
-type Placed = HashMap<LineKey, (usize, u64, u64)>;
+type Placed = HashMap<usize, (usize, u64, u64)>;
 
 /// Plays until the last event, or until the sandbox stops.
-pub(super) async fn play(inside: Arc<Inside>, history: History, speed: f64) -> Played {
+pub(super) async fn play(inside: Arc<Inside>, day: Day, speed: f64) -> Played {
     let started = tokio::time::Instant::now();
     let mut sum = Played::default();
     let mut placed = Placed::new();
     let mut to_ship: std::collections::VecDeque<(UtcMs, usize, u64)> = std::collections::VecDeque::new();
-    let Some(first) = history.events.first().map(|(at, _)| *at) else { return sum };
-    for (at, event) in history.events {
+    let Day { history, events, .. } = day;
+    let Some(first) = events.first().map(|(at, _)| *at) else { return sum };
+    for (at, event) in events {
         let due = started + real_time(at.since(first), speed);
         if inside.stop.run_until_cancelled(tokio::time::sleep_until(due)).await.is_none() {
             return sum;
@@ -289,21 +172,21 @@ pub(super) async fn play(inside: Arc<Inside>, history: History, speed: f64) -> P
             let _ = world.fulfil(shop, order, None);
         }
         match event {
-            Event::Restock(sku, units) => {
-                world.receive(&sku, units);
+            Event::Restock(ix) => {
+                let restock = history.restocks[ix];
+                world.receive(&history.skus[restock.sku], Units::of(restock.units));
                 sum.restocks += 1;
             }
-            Event::Order { id, dotcom, lines } => {
+            Event::Order(ix) => {
                 sum.orders += 1;
-                if let Some((shop, order)) = place(world, &mut placed, &id, dotcom, &lines) {
+                if let Some((shop, order)) = place(world, &mut placed, &history, &history.orders[ix]) {
                     sum.accepted += 1;
                     to_ship.push_back((at.plus_ms(SHIP_AFTER_MS), shop, order));
                 }
             }
-            Event::Back { sku, units, of, shipped } => {
+            Event::Back(ix) => {
                 sum.given_back += 1;
-                let line = of.map(|of| placed.get(&of).copied());
-                give_back(world, &sku, units, line, shipped);
+                give_back(world, &placed, &history, ix);
             }
         }
     }
@@ -318,58 +201,49 @@ fn shop_of(id: &str, dotcom: bool, shops: usize) -> usize {
     if dotcom { 0 } else { usize::try_from(hash >> 32).unwrap_or(0) % shops.max(1) }
 }
 
-fn place(
-    world: &mut World,
-    placed: &mut Placed,
-    id: &str,
-    dotcom: bool,
-    lines: &[(String, Sku, i64)],
-) -> Option<(usize, u64)> {
-    let shop = shop_of(id, dotcom, world.shops.len());
-    let listings: Vec<_> = lines
-        .iter()
-        .filter_map(|(line, sku, units)| {
-            Some((line, world.shops[shop].listing_by_sku(sku.as_str())?, *units))
+fn place(world: &mut World, placed: &mut Placed, history: &History, order: &Order) -> Option<(usize, u64)> {
+    let dotcom = order.channel.as_deref() == Some("dotcom");
+    let shop = shop_of(&order.id, dotcom, world.shops.len());
+    let listings: Vec<_> = order
+        .lines
+        .clone()
+        .filter_map(|ix| {
+            let line = &history.lines[ix];
+            let listing = world.shops[shop].listing_by_sku(history.skus[line.sku].as_str())?;
+            Some((ix, listing, line.units))
         })
         .collect();
     let wanted: Vec<_> = listings.iter().map(|(_, listing, units)| (*listing, *units)).collect();
     let order = world.place_order(shop, &wanted, Accept::Shown)?;
     // Refused lines are left out of the order; those that remain are in the same sequence.
     let mut got = world.shops[shop].orders[&order].current.lines.iter().peekable();
-    for (line, listing, _) in listings {
+    for (ix, listing, _) in listings {
         if let Some(taken) = got.next_if(|it| it.listing == listing) {
-            placed.insert((id.to_owned(), line.clone()), (shop, order, taken.id));
+            placed.insert(ix, (shop, order, taken.id));
         }
     }
     Some((shop, order))
 }
 
-/// `line`: what it undoes. `None`: nothing that the history names; `Some(None)`: a sale that is not in any shop.
-#[allow(clippy::option_option, reason = "the two ways of having no line differ")]
-fn give_back(
-    world: &mut World,
-    sku: &Sku,
-    units: i64,
-    line: Option<Option<(usize, u64, u64)>>,
-    shipped: bool,
-) {
-    let Some(Some((shop, order, line))) = line else {
-        world.receive(sku, Units::of(units));
+fn give_back(world: &mut World, placed: &Placed, history: &History, ix: usize) {
+    let back = &history.backs[ix];
+    let Some((shop, order, line)) = back.of.and_then(|line| placed.get(&line)).copied() else {
+        world.receive(&history.skus[back.sku], Units::of(back.units));
         return;
     };
-    if shipped {
+    if back.returned {
         let _ = world.fulfil(shop, order, None);
     }
     let lines = &world.shops[shop].orders[&order].current.lines;
     let left = lines.iter().find(|it| it.id == line).map_or(0, |it| it.quantity - it.removed - it.returned);
     if left > 0 {
-        let _ = world.refund(shop, order, &[(line, units.min(left))], Restock::Yes);
+        let _ = world.refund(shop, order, &[(line, back.units.min(left))], Restock::Yes);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
+    use std::{fs::File, io::Write};
 
     use super::*;
 
@@ -392,13 +266,16 @@ mod tests {
             "x.restocks.csv",
             "ts,sku,qty,kind\n2020-01-03T06:00:00Z,A,7,restock\n2020-01-02T06:00:00Z,B,1,restock\n",
         );
-        let day = NaiveDate::from_ymd_opt(2020, 1, 3);
-        let history = History::load(&dir.path().join("x.orders.csv"), day).unwrap();
+        let third = NaiveDate::from_ymd_opt(2020, 1, 3);
+        let day = Day::load(&dir.path().join("x.orders.csv"), third).unwrap();
         // A: 10 - 8 = 2, the second sale gets 2, of which at most 2 come back.
-        let stock = |sku: &str| history.opening[&Sku::new(sku).unwrap()].get();
+        let stock = |sku: &str| {
+            let ix = day.history.skus.iter().position(|it| it.as_str() == sku).unwrap();
+            day.opening[ix].get()
+        };
         assert_eq!((stock("A"), stock("B")), (2, 4));
-        assert_eq!((history.orders(), history.events.len()), (1, 3));
-        assert_eq!(history.length(60.0), Duration::from_secs(3 * 60 + 5));
+        assert_eq!((day.orders(), day.events.len()), (1, 3));
+        assert_eq!(day.length(60.0), Duration::from_secs(3 * 60 + 5));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use stockd::{
         ListingReading, LocationId, Operation, OrderId, OrderSnapshot, Place, Settings, Sku, Units, UtcMs,
         listing::Writable,
     },
-    ledger::{Ledger, Span},
+    ledger::{Ledger, OrderRead, Span},
 };
 
 const CONFIG: &str = r#"
@@ -124,7 +124,7 @@ impl Shop {
             for (id, sku, shown) in listings {
                 ledger.see_listing(&channel.id, scan, &listing(id, sku, *shown)).unwrap();
             }
-            ledger.finish_scan(UtcMs(1_000), settings, channel, scan, 100).unwrap();
+            ledger.finish_scan(UtcMs(1_000), settings, channel, scan, 100, true).unwrap();
             for (id, _, shown) in listings {
                 let place = ledger.place_id(&channel.id, &place(id)).unwrap().unwrap();
                 let row = ledger.place(place).unwrap().unwrap();
@@ -155,7 +155,7 @@ impl Shop {
         };
         self.write_ledger(|ledger, settings| {
             let channel = settings.channels.iter().find(|c| c.id.as_str() == channel).unwrap();
-            ledger.ingest_order(at, settings, channel, &order, 1).unwrap();
+            ledger.ingest_order(at, settings, channel, &order, 1, OrderRead::ById).unwrap();
         });
     }
 }

@@ -13,6 +13,7 @@ mod day;
 mod faults;
 mod kill;
 mod operator;
+mod restored;
 mod secrets;
 mod street;
 

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use reqwest::{Client, Response};
+use reqwest::Client;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use stockd::{
@@ -45,11 +45,16 @@ impl Process {
         self.end()
     }
 
+    /// How it ended, if it has.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.0.try_wait().unwrap()
+    }
+
     /// How it ended, once it has.
     pub(crate) fn end(&mut self) -> ExitStatus {
         let started = Instant::now();
         loop {
-            if let Some(status) = self.0.try_wait().unwrap() {
+            if let Some(status) = self.ended() {
                 return status;
             }
             assert!(started.elapsed() < PATIENCE, "a process does not end");
@@ -170,8 +175,15 @@ impl Street {
 
     /// Starts the daemon; its log grows over all its lives.
     pub(crate) fn daemon(&self) -> Process {
+        self.daemon_with(&[])
+    }
+
+    /// The same with these variables in its environment.
+    pub(crate) fn daemon_with(&self, variables: &[(&str, &str)]) -> Process {
         let log = OpenOptions::new().create(true).append(true).open(self.path("daemon.log")).unwrap();
-        let child = self.command(&["run"]).stdout(log.try_clone().unwrap()).stderr(log).spawn();
+        let mut command = self.command(&["run"]);
+        command.envs(variables.iter().copied());
+        let child = command.stdout(log.try_clone().unwrap()).stderr(log).spawn();
         Process(child.unwrap())
     }
 
@@ -197,12 +209,17 @@ impl Street {
 
     /// Asks for something to happen.
     pub(crate) fn act(&self, action: &Value) -> Value {
+        self.try_act(action).unwrap()
+    }
+
+    /// Asks for something that may no longer be possible.
+    pub(crate) fn try_act(&self, action: &Value) -> Option<Value> {
         let answer = self.runtime.block_on(async {
-            let sent = self.client.post(&self.control).json(action).send().await;
-            let answer = sent.and_then(Response::error_for_status).unwrap();
-            answer.json::<Value>().await
+            let answer = self.client.post(&self.control).json(action).send().await.unwrap();
+            let answer = answer.error_for_status().ok()?;
+            Some(answer.json::<Value>().await)
         });
-        answer.unwrap()
+        answer.map(Result::unwrap)
     }
 
     /// Somebody orders; gives the order.

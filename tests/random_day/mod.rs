@@ -14,13 +14,16 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use stockd::{
     domain::{
-        Bundle, Cadence, ChannelLocation, Component, CountBasis, CountRow, LocationId, Operation, Quota,
-        Settings, Sku, Units, WriteMode,
+        Buffer, Bundle, Cadence, ChannelLocation, Component, CountBasis, CountRow, LocationId, Operation,
+        Place, Policies, Quota, Settings, Sku, Units, WriteMode,
+        policy::{AutoBuffer, PolicyRule},
     },
     ledger::Depth,
 };
 
-use crate::virtual_shop::{Allowances, Court, Moods, Parts, Shop, Taken, World, opening, settings, start};
+use stockd::street::{
+    Allowances, Court, Moods, Parts, Shop, Sort, Taken, World, opening, settings, start, tell_on_request,
+};
 
 const SKUS: usize = 8;
 const POLL: Duration = Duration::from_secs(2);
@@ -57,6 +60,8 @@ pub struct Weather {
     pub locations: bool,
     /// Staff set numbers by hand, and the catalogue is read often.
     pub edits: bool,
+    /// Whether buffers follow demand.
+    pub auto: bool,
 }
 
 impl Weather {
@@ -119,6 +124,14 @@ impl Day {
             channel: None,
             components: vec![component("SKU-0", 1), component("SKU-1", 2)],
         }];
+        if weather.auto {
+            settings.policies = Policies::new(vec![PolicyRule {
+                buffer: Some(Buffer::Auto(AutoBuffer::default())),
+                oversell_cost: Some(20_000),
+                buffer_max: Some(Units::of(3)),
+                ..PolicyRule::default()
+            }]);
+        }
         for (channel, shop) in settings.channels.iter_mut().zip(&shops) {
             if weather.locations {
                 channel.order_location = LocationId::new(LOCATIONS[0]);
@@ -134,13 +147,15 @@ impl Day {
         }
         let rows = stock.iter().map(|(key, units)| {
             let (sku, location) = key.split_once('@').unwrap_or((key, LocationId::DEFAULT));
-            opening(sku, location, *units)
+            opening(sku, location, *units).unwrap()
         });
-        let engine = start(settings.clone(), rows.collect());
+        let engine = start(settings.clone(), rows.collect()).unwrap();
         let allowed = allowances(weather);
-        let court = Court::with(&shops, &stock, allowed, |shop, sku, location| {
+        let court = Court::with(&shops, &stock, &vec![allowed; shops.len()], |shop, sku, location| {
             weather.parts(sku, &here(shop, location))
-        });
+        })
+        .unwrap();
+        tell_on_request();
         let mut world = World::new(engine, shops);
         world.court = Some(court);
         world.slowest = weather.slow_ways.map(|slowest| (ChaCha8Rng::seed_from_u64(seed), slowest));
@@ -151,7 +166,7 @@ impl Day {
     }
 
     pub fn pass_until(&mut self, until: Duration) {
-        self.world.run_until(until);
+        self.world.run_until(until).unwrap();
     }
 
     fn one_in(&mut self, times: u32) -> bool {
@@ -164,7 +179,7 @@ impl Day {
         while self.world.now.mono < until {
             let pause = Duration::from_millis(self.dice.random_range(50..900));
             let next = self.world.now.mono + pause;
-            self.world.run_until(next);
+            self.world.run_until(next).unwrap();
             match self.dice.random_range(0..16) {
                 0 | 1 => self.cancel(),
                 2 => self.ship(),
@@ -251,7 +266,7 @@ impl Day {
 
     fn move_key(&mut self, key: &str, free: i64, committed: i64) {
         let stock = self.truth.get_mut(key).unwrap();
-        self.world.trace(&format!("{key}: {stock:?} and {free}, {committed}"));
+        self.world.trace(|| format!("{key}: {stock:?} and {free}, {committed}"));
         self.past.entry(key.to_owned()).or_default().push((self.world.now.mono, stock.0, stock.1));
         *stock = (stock.0 + free, stock.1 + committed);
     }
@@ -271,7 +286,9 @@ impl Day {
         self.move_key(&key, delta, 0);
         let delta = Units::of(delta);
         let reason = "a delivery, or breakage".to_owned();
-        self.world.ask(&Operation::Adjust { sku, location, delta, receipt: delta > Units::ZERO, reason });
+        self.world
+            .ask(&Operation::Adjust { sku, location, delta, receipt: delta > Units::ZERO, reason })
+            .unwrap();
     }
 
     fn shelf(&mut self, key: &str, delta: i64) {
@@ -310,10 +327,10 @@ impl Day {
         self.shelf(&key, delta);
         self.move_key(&key, delta, 0);
         self.counted.insert(key.clone(), self.world.now.mono);
-        let counted_at = crate::virtual_shop::START.plus_ms(i64::try_from(counted_at.as_millis()).unwrap());
-        self.world.trace(&format!("{key} counted at {counted_at}: {basis:?} {quantity}"));
+        let counted_at = stockd::street::START.plus_ms(i64::try_from(counted_at.as_millis()).unwrap());
+        self.world.trace(|| format!("{key} counted at {counted_at}: {basis:?} {quantity}"));
         let row = CountRow { sku, location, quantity: Units::of(quantity), basis, counted_at };
-        self.world.ask(&Operation::Count { rows: vec![row], reason: "counted".into() });
+        self.world.ask(&Operation::Count { rows: vec![row], reason: "counted".into() }).unwrap();
     }
 
     fn pause_or_resume(&mut self) {
@@ -330,7 +347,7 @@ impl Day {
             }
             let channel = self.world.shops[shop].id.clone();
             let op_sku = sku.as_deref().map(|sku| Sku::new(sku).unwrap());
-            self.world.ask(&Operation::Pause { channel, sku: op_sku, zero, reason: "wait".into() });
+            self.world.ask(&Operation::Pause { channel, sku: op_sku, zero, reason: "wait".into() }).unwrap();
             self.paused.push((shop, sku));
         } else {
             let which = self.dice.random_range(0..self.paused.len());
@@ -345,7 +362,7 @@ impl Day {
         }
         let channel = self.world.shops[shop].id.clone();
         let sku = sku.as_deref().map(|sku| Sku::new(sku).unwrap());
-        self.world.ask(&Operation::Resume { channel, sku, reason: "go on".into() });
+        self.world.ask(&Operation::Resume { channel, sku, reason: "go on".into() }).unwrap();
     }
 
     fn set_open(&mut self, shop: usize, open: bool) {
@@ -360,14 +377,15 @@ impl Day {
         let shown = self.dice.random_range(0..12);
         let now = self.world.now;
         self.world.shops[shop].edit(now, &sku, shown);
-        let location = self.world.shops[shop].locations[0].clone();
+        let there = &self.world.shops[shop];
+        let place = there.listing_ix(&sku).unwrap() * there.locations.len();
         let court = self.world.court.as_mut().unwrap();
-        court.edited(now.utc, shop, &sku, &location, shown);
+        court.edited(now.utc, shop, place, shown);
     }
 
     fn die(&mut self) {
         let dice = &mut self.dice;
-        self.world.restart(self.settings.clone(), || dice.random());
+        self.world.restart(self.settings.clone(), || dice.random()).unwrap();
     }
 
     /// Some table refuses for a while.
@@ -392,7 +410,7 @@ impl Day {
         .unwrap();
         self.world.may_fail = true;
         let until = self.world.now.mono + Duration::from_millis(self.dice.random_range(100..2_500));
-        self.world.run_until(until);
+        self.world.run_until(until).unwrap();
         self.world.may_fail = false;
         conn.execute_batch("DROP TRIGGER shut").unwrap();
     }
@@ -410,7 +428,7 @@ impl Day {
         self.world.shops.iter_mut().for_each(|shop| shop.moods = Moods::default());
         let quiet = if self.weather.is_rough() { 150 } else { 90 };
         let end = self.world.now.mono + Duration::from_secs(quiet);
-        self.world.run_until(end);
+        self.world.run_until(end).unwrap();
         let (seed, weather) = (self.seed, self.weather);
         let referee = &mut self.world.court.as_mut().unwrap().referee;
         referee.tick(self.world.now.utc);
@@ -428,20 +446,33 @@ impl Day {
         self.all_show_the_truth();
         let report = self.world.engine().ledger().verify(Depth::Whole).unwrap();
         assert!(report.problems.is_empty(), "seed {seed}: {:#?}", report.problems);
-        let writes = |world: &World| world.shops.iter().map(|shop| shop.count("write")).sum::<usize>();
+        let writes = |world: &World| world.shops.iter().map(|shop| shop.count(Sort::Write)).sum::<u64>();
         let before = writes(&self.world);
         let end = self.world.now.mono + Duration::from_secs(if weather.edits { 60 } else { 20 });
-        self.world.run_until(end);
+        self.world.run_until(end).unwrap();
         assert_eq!(writes(&self.world), before, "seed {seed}: it is quiet, and still numbers are written");
+    }
+
+    fn held_back(&self, shop: &Shop, place: &Place) -> i64 {
+        let ledger = self.world.engine().ledger();
+        let place = ledger.place_id(&shop.id, place).unwrap().unwrap();
+        let held = ledger.held_buffer(place).unwrap().map_or(0, |held| held.units.get());
+        assert!(held == 0 || (self.weather.auto && held <= 3));
+        held
     }
 
     fn all_show_the_truth(&self) {
         for shop in &self.world.shops {
-            for listing in shop.listings.values() {
+            for listing in shop.listings() {
                 for location in &shop.locations {
                     let parts = self.weather.parts(&listing.sku, &here(shop.id.as_str(), location));
                     let lots = |(key, each): &(String, i64)| self.truth[key].0.div_euclid(*each);
-                    let target = parts.iter().map(lots).min().unwrap().max(0);
+                    let place = Place {
+                        listing: listing.id.clone(),
+                        location: ChannelLocation::new(location.as_str()),
+                    };
+                    let available = parts.iter().map(lots).min().unwrap();
+                    let target = (available - self.held_back(shop, &place)).max(0);
                     assert_eq!(
                         shop.shows_at(&listing.sku, location),
                         target,
@@ -503,7 +534,7 @@ fn street(weather: Weather, dice: &mut ChaCha8Rng) -> (Vec<Shop>, Vec<(String, i
     }
     let free: BTreeMap<String, i64> = stock.iter().cloned().collect();
     for (n, shop) in shops.iter_mut().enumerate() {
-        if weather.locations && shop.mode == WriteMode::CompareAndSet {
+        if weather.locations && shop.capabilities.write_mode == WriteMode::CompareAndSet {
             shop.locations = LOCATIONS.iter().map(|here| format!("{} {here}", shop.id)).collect();
         }
         shop.order_delay_ms = weather.order_delay_ms;

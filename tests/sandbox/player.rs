@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use stockd::{
     domain::ChannelKind,
     referee::Settings,
-    sandbox::{History, Sandbox, SandboxConfig, ShopSettings},
+    sandbox::{Day, Sandbox, SandboxConfig, ShopSettings},
 };
 
 fn orders_file() -> Option<PathBuf> {
@@ -18,7 +18,7 @@ fn orders_file() -> Option<PathBuf> {
 #[tokio::test]
 async fn the_busiest_day_is_played_through_three_shops_and_every_order_is_dealt_once() {
     let Some(file) = orders_file() else { return };
-    let history = History::load(&file, None).unwrap();
+    let history = Day::load(&file, None).unwrap();
     // The figure of the history's own description.
     assert_eq!(history.orders(), 151);
     let shops = [("a", ChannelKind::Shopify), ("b", ChannelKind::Shopify), ("c", ChannelKind::Woocommerce)];

@@ -79,7 +79,13 @@ impl Shopify {
         let secrets: Vec<SecretString> = vec![connection.token.clone()];
         let version = connection.api_version.clone();
         Ok(Self {
-            http: Http::new(&connection.base, &connection.common, secrets, graphql::explain)?,
+            http: Http::new(
+                &connection.base,
+                &connection.common,
+                capabilities(connection).quota,
+                secrets,
+                graphql::explain,
+            )?,
             endpoint: endpoint(&connection.base, &["admin", "api", &version, "graphql.json"])?,
             token,
             version,

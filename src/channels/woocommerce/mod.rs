@@ -66,7 +66,13 @@ impl Woocommerce {
         }
         let secrets = vec![connection.key.clone(), connection.secret.clone()];
         Ok(Self {
-            http: Http::new(&connection.base, &connection.common, secrets, explain)?,
+            http: Http::new(
+                &connection.base,
+                &connection.common,
+                capabilities(connection).quota,
+                secrets,
+                explain,
+            )?,
             root: endpoint(&connection.base, &["wp-json", "wc", "v3"])?,
             account: account(&connection.base),
             key: connection.key.clone(),

@@ -65,7 +65,7 @@ mod tests {
             CountBasis, CountRow, LineId, LineNet, LineSnapshot, LocationId, Operation, OrderSnapshot,
             Settings, UtcMs,
         },
-        ledger::Ledger,
+        ledger::{Ledger, OrderRead},
         referee::Referee,
         sandbox::{setup, world::Accept},
     };
@@ -120,7 +120,9 @@ mod tests {
                 unknown_state: None,
             };
             let channel = &self.settings.channels[0];
-            self.ledger.ingest_order(UtcMs(2_000), &self.settings, channel, &order, 1).unwrap();
+            self.ledger
+                .ingest_order(UtcMs(2_000), &self.settings, channel, &order, 1, OrderRead::ById)
+                .unwrap();
         }
 
         fn differences(&self) -> Vec<String> {

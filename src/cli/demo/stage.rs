@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     cli::Out,
-    sandbox::{Delivery, History, Sandbox, SandboxConfig, World},
+    sandbox::{Day, Delivery, Sandbox, SandboxConfig, World},
 };
 
 /// How long the daemon may take to bring every shop right.
@@ -42,7 +42,7 @@ struct Stage<'a> {
 /// Plays it all. Shoppers of the sandbox come for `seconds`, or else the history is played. `live` redraws a table.
 pub(super) async fn play(
     config: SandboxConfig,
-    history: Option<(History, f64)>,
+    history: Option<(Day, f64)>,
     seconds: u64,
     home: &Home,
     live: bool,

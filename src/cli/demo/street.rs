@@ -8,7 +8,7 @@ use chrono::NaiveDate;
 use crate::{
     domain::{ChannelKind, Policy, Units},
     referee::{ChannelSettings, Settings},
-    sandbox::{Catalogue, Demand, History, SandboxConfig, ShopSettings},
+    sandbox::{Catalogue, Day, Demand, SandboxConfig, ShopSettings},
 };
 
 /// How many SKUs the made-up shops sell.
@@ -27,8 +27,8 @@ pub(super) fn made_up(seed: u64) -> SandboxConfig {
 }
 
 /// A sandbox that sells what a history does, with nobody in it yet.
-pub(super) fn recorded(orders: &Path, day: Option<NaiveDate>, seed: u64) -> Result<(SandboxConfig, History)> {
-    let history = History::load(orders, day)?;
+pub(super) fn recorded(orders: &Path, day: Option<NaiveDate>, seed: u64) -> Result<(SandboxConfig, Day)> {
+    let history = Day::load(orders, day)?;
     Ok((sandbox(history.catalogue(), None, seed), history))
 }
 

@@ -1,9 +1,11 @@
 //! The explanation in words.
 
+use std::time::Duration;
+
 use super::{Explanation, ListingExplained, PlaceExplained};
 use crate::{
     cli::{Failure, Out, history},
-    domain::{Buffer, Calculation, LocationId, Mode, Percent, Units},
+    domain::{Buffer, Calculation, LocationId, Mode, Percent, Units, demand::Figures, policy::AutoBuffer},
     engine::plan::{Inputs, PauseInForce},
     ledger::{ComponentStock, ListingState, PushRow},
 };
@@ -63,6 +65,10 @@ fn print_listing(explained: &ListingExplained) -> Result<(), Failure> {
     ))?;
     if listing.state != ListingState::Managed {
         Out.line(format!("  left alone ({}): {}", listing.state.name(), listing.state.reason()))?;
+    }
+    if let Some(seconds) = explained.assume_shipped_after_s {
+        let days = seconds.div_euclid(86_400);
+        Out.line(format!("  orders open for {days} days count as shipped (assume_shipped_after)"))?;
     }
     for place in &explained.places {
         if !place.location.is_empty() {
@@ -125,7 +131,7 @@ fn calculation(inputs: &Inputs) -> Vec<String> {
             lines.push(format!("= available {}{decides}", steps.available));
         }
     }
-    lines.extend(policy(steps));
+    lines.extend(policy(steps, inputs.demand.as_ref()));
     match inputs.pause {
         None => lines.push(format!("= target {}", steps.target)),
         Some(PauseInForce::Zero) => lines.push("= target 0: paused at zero".into()),
@@ -148,14 +154,16 @@ fn part(part: &ComponentStock) -> String {
 }
 
 /// What the policy makes of what is available; rules that are off are left out.
-fn policy(steps: &Calculation) -> Vec<String> {
+fn policy(steps: &Calculation, demand: Option<&Figures>) -> Vec<String> {
     let policy = &steps.policy;
     let mut lines = vec![match policy.buffer {
+        Buffer::Auto(auto) => format!("- buffer {} (auto{})", steps.buffer_units, held(auto, demand)),
         Buffer::Units(_) => format!("- buffer {} (units)", steps.buffer_units),
         Buffer::Percent(percent) => {
             format!("- buffer {} ({percent} of {}, rounded up)", steps.buffer_units, steps.available)
         }
     }];
+    lines.extend(demand.into_iter().flat_map(figures));
     lines.push(format!("= {}", steps.after_buffer));
     if policy.share != Percent::ALL {
         let share = policy.share;
@@ -170,9 +178,56 @@ fn policy(steps: &Calculation) -> Vec<String> {
     if policy.min_quantity > Units::ZERO {
         lines.push(format!("min_quantity: 0 if below {}", policy.min_quantity));
     }
+    if policy.last_units > Units::ZERO {
+        lines.push(format!("last_units: 0 if no more than {} are available", policy.last_units));
+    }
     if steps.after_buffer < Units::ZERO {
         lines.push("never below 0".into());
     }
+    lines
+}
+
+/// Why the buffer is not just what the figures want.
+fn held(auto: AutoBuffer, demand: Option<&Figures>) -> String {
+    match demand {
+        None => ": nothing known to be sold on the other channels".into(),
+        Some(figures) if auto.held > figures.wanted => {
+            format!(": {} by the figures; it falls once they say so of a quarter more demand", figures.wanted)
+        }
+        Some(figures) if figures.wanted == auto.most => format!(", buffer_max {}", auto.most),
+        Some(_) => String::new(),
+    }
+}
+
+/// What a buffer that follows demand was worked out from.
+fn figures(figures: &Figures) -> Vec<String> {
+    let percent = |chance: f64| format!("{:.4} %", chance * 100.0);
+    let mut lines: Vec<String> = figures
+        .others
+        .iter()
+        .map(|other| {
+            let blind = match other.blind_ms {
+                0 => String::new(),
+                ms => format!(" and has been blind for {} s", ms / 1_000),
+            };
+            format!(
+                "    {} sells {:.3} orders a day, shows elsewhere after {:.1} s{blind}",
+                other.channel,
+                other.orders_per_day,
+                Duration::from_millis(other.delay_ms).as_secs_f64()
+            )
+        })
+        .collect();
+    lines.push(format!(
+        "    {:.6} orders of {:.2} units on average meanwhile; no more than {} units with a chance of {}, wanted {} \
+         (worked out {})",
+        figures.expected_orders,
+        figures.mean_size,
+        figures.wanted,
+        percent(figures.chance),
+        percent(figures.wanted_chance),
+        figures.at.rfc3339_seconds()
+    ));
     lines
 }
 

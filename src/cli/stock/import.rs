@@ -42,7 +42,8 @@ pub(super) struct Import {
     /// Show what would change, and change nothing.
     #[arg(long)]
     dry_run: bool,
-    /// Go on even if more than half of the SKUs in stock would be left with none.
+    /// Go on even if more than half of the SKUs in stock would be left with none, or more of them than [brake] allows
+    /// would change.
     #[arg(long)]
     yes: bool,
     /// Why; kept in the ledger. Without it, the file's name.
@@ -79,12 +80,9 @@ pub(super) fn run(args: &Import) -> Result<(), Failure> {
     for note in &preview.notes {
         Out.line(format!("note: {note}"))?;
     }
-    if preview.zeroed * 2 > preview.stocked && !args.yes {
+    if let Some(doubt) = preview.doubt(&settings).filter(|_| !args.yes) {
         return Err(Failure::Failed(anyhow!(
-            "this would leave {} of the {} SKUs in stock with none; nothing was imported. Look at it with --dry-run; \
-             --yes imports it all the same",
-            preview.zeroed,
-            preview.stocked
+            "this would {doubt}; nothing was imported. Look at it with --dry-run; --yes imports it all the same"
         )));
     }
     let name = args.file.file_name().unwrap_or_default().to_string_lossy();
@@ -112,6 +110,8 @@ fn refused(file: &Path, bad: &BadLines) -> Failure {
 struct Preview {
     changes: Vec<Change>,
     unchanged: usize,
+    /// SKUs that the ledger knows.
+    known: usize,
     /// SKUs in stock now.
     stocked: usize,
     /// Those of them that would have none.
@@ -171,7 +171,22 @@ impl Preview {
             return Err(Unfit::Lines(outdated));
         }
         let (stocked, zeroed) = zeroed(&stock, &changes);
-        Ok(Self { unchanged, stocked, zeroed, notes: notes(&stock, settings, file), changes })
+        let known = stock.iter().map(|row| &row.sku).collect::<HashSet<_>>().len();
+        Ok(Self { unchanged, known, stocked, zeroed, notes: notes(&stock, settings, file), changes })
+    }
+
+    /// What a person should confirm. What an import changes goes out to the channels without being asked for again.
+    fn doubt(&self, settings: &Settings) -> Option<String> {
+        let counted = |count: usize| Units::of(i64::try_from(count).unwrap_or(i64::MAX));
+        let changed: HashSet<&str> =
+            self.changes.iter().filter(|c| c.is_correction()).map(|c| &*c.sku).collect();
+        let (share, least) = (settings.brake.share, i64::from(settings.brake.min_listings));
+        if self.zeroed * 2 > self.stocked {
+            return Some(format!("leave {} of the {} SKUs in stock with none", self.zeroed, self.stocked));
+        }
+        let limit = share.of_rounded_down(counted(self.known)).get().max(least);
+        (counted(changed.len()).get() > limit)
+            .then(|| format!("change {} of the {} SKUs in the ledger", changed.len(), self.known))
     }
 
     fn print(&self, json: bool) -> Result<(), Failure> {
@@ -209,6 +224,11 @@ impl Change {
             committed,
             available: on_hand + delta - committed,
         }
+    }
+
+    /// Whether it changes what was there before, and is not the first count.
+    fn is_correction(&self) -> bool {
+        self.on_hand_before.is_some_and(|before| before != self.on_hand)
     }
 
     fn cells(&self) -> [String; 7] {

@@ -11,9 +11,12 @@ use crate::{
     },
     domain::{
         Cadence, Capabilities, ChannelId, ChannelKind, ChannelLocation, ChannelSettings, LocationId, Mode,
-        Quota, policy::PolicyRule,
+        Quota, policy::PolicyRule, settings::POLITE,
     },
 };
+
+/// As often as the limits allow.
+const AUTO: &str = "auto";
 
 /// A channel that could be read; it may still have problems.
 pub(super) struct Draft {
@@ -44,11 +47,12 @@ pub(super) fn read(check: &mut Check<'_>, at: &Path, id: &str, mut table: toml::
     let id = ChannelId::new(id);
     let rule = policy::rule(check, &at.key("policy"), &raw.policy, Some(id.clone()), None);
     let (locations, order_location) = locations(check, at, kind, &raw);
+    let assume_shipped_after = assume_shipped_after(check, at, kind, &raw);
     let settings = ChannelSettings {
         id,
         mode: mode(check, at, raw.mode.as_deref()),
         capabilities,
-        orders: orders(check, at, kind, raw.orders.as_ref(), &connection),
+        orders: orders(check, at, raw.orders.as_ref(), &connection),
         scan: cron_by_default(check, &at.key("scan"), raw.scan, defaults::SCAN_CRON),
         sweep: cron_by_default(check, &at.key("sweep"), raw.sweep, defaults::SWEEP_CRON),
         history: check.duration(
@@ -59,6 +63,7 @@ pub(super) fn read(check: &mut Check<'_>, at: &Path, id: &str, mut table: toml::
         ),
         locations,
         order_location,
+        assume_shipped_after,
     };
     Some(Draft { at: at.clone(), settings, connection, secrets_known, rule })
 }
@@ -117,13 +122,6 @@ fn common_settings(check: &mut Check<'_>, at: &Path, kind: ChannelKind, raw: &Ra
     let order_delay_ms =
         ms(at.key("order_delay"), raw.order_delay.as_deref(), timing.order_delay, "0s", "1d");
     let settle_ms = ms(at.key("settle"), raw.settle.as_deref(), timing.settle, "0s", "1h");
-    if order_overlap_ms < order_delay_ms {
-        check.warn(
-            &at.key("orders").key("overlap"),
-            "orders.overlap is shorter than order_delay: an order that shows up late waits for the sweep",
-            "make orders.overlap at least as long as order_delay",
-        );
-    }
     Common {
         timeout_ms: timeout.unsigned_abs(),
         max_body_bytes: max_body(check, &at.key("max_body"), raw.max_body.as_deref()),
@@ -152,18 +150,15 @@ fn mode(check: &mut Check<'_>, at: &Path, text: Option<&str>) -> Mode {
     check.one_of(&at.key("mode"), text.unwrap_or(defaults::MODE), &modes).unwrap_or(Mode::Observe)
 }
 
-fn orders(
-    check: &mut Check<'_>,
-    at: &Path,
-    kind: ChannelKind,
-    raw: Option<&RawOrders>,
-    connection: &Connection,
-) -> Cadence {
+fn orders(check: &mut Check<'_>, at: &Path, raw: Option<&RawOrders>, connection: &Connection) -> Cadence {
     let at = at.key("orders");
-    let default = RawCadence { every: Some(defaults::timing(kind).orders_every.to_owned()), cron: None };
-    let cadence = schedule::cadence(check, &at, &raw.map(RawCadence::from).unwrap_or_default(), &default);
-    let polite = std::time::Duration::from_secs(2);
-    if matches!(cadence, Cadence::Every(every) if every < polite) && !connection::is_sandbox(connection) {
+    let raw = raw.map(RawCadence::from).unwrap_or_default();
+    let every = raw.every.as_deref().or(raw.cron.is_none().then_some(defaults::ORDERS_EVERY));
+    if every == Some(AUTO) && raw.cron.is_none() {
+        return Cadence::Auto;
+    }
+    let cadence = schedule::cadence(check, &at, &raw, &RawCadence::default());
+    if matches!(cadence, Cadence::Every(every) if every < POLITE) && !connection::is_sandbox(connection) {
         check.warn(
             &at.key("every"),
             "orders are read more often than a shop's host may bear",
@@ -176,6 +171,18 @@ fn orders(
 fn cron_by_default(check: &mut Check<'_>, at: &Path, raw: Option<RawCadence>, default: &str) -> Cadence {
     let default = RawCadence { every: None, cron: Some(default.to_owned()) };
     schedule::cadence(check, at, &raw.unwrap_or_default(), &default)
+}
+
+/// "never" turns off what is the default for kinds of channels that don't say when an order has left.
+fn assume_shipped_after(
+    check: &mut Check<'_>,
+    at: &Path,
+    kind: ChannelKind,
+    raw: &RawCommon,
+) -> Option<std::time::Duration> {
+    let text = raw.assume_shipped_after.as_deref().unwrap_or(defaults::assume_shipped_after(kind));
+    let at = at.key("assume_shipped_after");
+    (text != defaults::NEVER).then(|| check.duration(&at, text, "1d", "365d"))
 }
 
 /// Each ledger location has one key of the table, so none can stand for two locations of the channel.

@@ -1,4 +1,4 @@
-//! Buffer, share, cap, minimum; overrides; the brake.
+//! Buffer, share, cap, minimum, the last units; overrides; the brake.
 
 use super::{Check, channel::Draft};
 use crate::{
@@ -9,13 +9,17 @@ use crate::{
     },
     domain::{
         Buffer, ChannelId, Percent, Policies, Units,
-        policy::{Policy, PolicyRule, SkuPattern},
+        policy::{AutoBuffer, Policy, PolicyRule, SkuPattern},
         settings::BrakeSettings,
         sku::Sku,
     },
 };
 
-/// The rule of `[policy]`, which leaves nothing but the cap open.
+/// The range of `oversell_cost`, and the most that `buffer_max` may be.
+const OVERSELL_COSTS: std::ops::RangeInclusive<u32> = 1..=1_000_000;
+const LARGEST_BUFFER_MAX: i64 = 1_000;
+
+/// The rule of `[policy]`, which leaves nothing but the cap and where the last units are shown open.
 pub(super) fn general(check: &mut Check<'_>, raw: &RawPolicy) -> PolicyRule {
     let rule = rule(check, &Path::of("policy"), raw, None, None);
     let default = Policy::default();
@@ -23,6 +27,9 @@ pub(super) fn general(check: &mut Check<'_>, raw: &RawPolicy) -> PolicyRule {
         buffer: rule.buffer.or(Some(default.buffer)),
         share: rule.share.or(Some(default.share)),
         min_quantity: rule.min_quantity.or(Some(default.min_quantity)),
+        oversell_cost: rule.oversell_cost.or(Some(AutoBuffer::OVERSELL_COST)),
+        buffer_max: rule.buffer_max.or(Some(AutoBuffer::MOST)),
+        last_units: rule.last_units.or(Some(default.last_units)),
         ..rule
     }
 }
@@ -35,9 +42,25 @@ pub(super) fn rule(
     channel: Option<ChannelId>,
     sku: Option<SkuPattern>,
 ) -> PolicyRule {
+    let last_units_on = raw.last_units_on.as_ref().map(|names| {
+        let at = at.key("last_units_on");
+        if channel.is_some() {
+            check.problem(
+                &at,
+                "last_units_on has no meaning in a rule for one channel",
+                "it in [policy], or in an override without a channel",
+                "here, last_units = 0 shows the last units on this channel, any other number doesn't",
+            );
+        }
+        shown_on(check, &at, names)
+    });
     PolicyRule {
         channel,
         sku,
+        last_units_on,
+        oversell_cost: raw.oversell_cost.map(|raw| oversell_cost(check, &at.key("oversell_cost"), raw)),
+        buffer_max: raw.buffer_max.map(|raw| buffer_max(check, &at.key("buffer_max"), raw)),
+        last_units: raw.last_units.map(|raw| units(check, &at.key("last_units"), raw)),
         buffer: raw.buffer.as_ref().map(|raw| buffer(check, &at.key("buffer"), raw)),
         share: raw.share.as_ref().map(|raw| share(check, &at.key("share"), raw)),
         cap: raw.cap.map(|raw| units(check, &at.key("cap"), raw)),
@@ -48,25 +71,65 @@ pub(super) fn rule(
 fn buffer(check: &mut Check<'_>, at: &Path, raw: &RawScalar) -> Buffer {
     match raw {
         RawScalar::Number(number) => Buffer::Units(units(check, at, *number)),
-        RawScalar::Text(text) if text == "auto" => {
-            check.problem(
-                at,
-                "an automatic buffer is not supported",
-                "units or a percentage",
-                "write a number of units such as 2, or a percentage such as \"5%\"",
-            );
-            Buffer::Units(Units::ZERO)
-        }
+        RawScalar::Text(text) if text == "auto" => Buffer::Auto(AutoBuffer::default()),
         RawScalar::Text(text) => Buffer::Percent(parse::percent(text).unwrap_or_else(|| {
             check.problem(
                 at,
                 format!("\"{text}\" is no buffer"),
-                "units or a percentage from \"0%\" to \"100%\"",
-                "write a number of units such as 2, or a percentage such as \"5%\"",
+                "units, a percentage from \"0%\" to \"100%\", or \"auto\"",
+                "write a number of units such as 2, a percentage such as \"5%\", or \"auto\"",
             );
             Percent::ALL
         })),
     }
+}
+
+fn oversell_cost(check: &mut Check<'_>, at: &Path, number: i64) -> u32 {
+    let cost = u32::try_from(number).ok().filter(|cost| OVERSELL_COSTS.contains(cost));
+    cost.unwrap_or_else(|| {
+        check.problem(
+            at,
+            format!("{number} is out of range"),
+            format!("{} to {}", OVERSELL_COSTS.start(), OVERSELL_COSTS.end()),
+            "write how many lost sales one oversell is worth, such as 20",
+        );
+        AutoBuffer::OVERSELL_COST
+    })
+}
+
+fn buffer_max(check: &mut Check<'_>, at: &Path, number: i64) -> Units {
+    if (0..=LARGEST_BUFFER_MAX).contains(&number) {
+        return Units::of(number);
+    }
+    check.problem(
+        at,
+        format!("{number} is out of range"),
+        format!("0 to {LARGEST_BUFFER_MAX}"),
+        "write the most units that an automatic buffer may hold back, such as 10",
+    );
+    AutoBuffer::MOST
+}
+
+/// The channels that show the last units.
+fn shown_on(check: &mut Check<'_>, at: &Path, names: &[String]) -> Vec<ChannelId> {
+    let channels: Vec<ChannelId> =
+        names.iter().enumerate().map(|(place, name)| check.channel(&at.index(place), name)).collect();
+    if channels.is_empty() {
+        check.problem(
+            at,
+            "the last units would be shown nowhere",
+            "at least one channel",
+            "name the channels that are to show the last units, such as [\"web\"], or set last_units = 0",
+        );
+    } else if check.channels.iter().all(|known| names.contains(known)) {
+        check.problem(
+            at,
+            "every channel is named: last_units would change nothing",
+            "some of the channels",
+            "leave out the channels that are to show 0 when the last units are left, or set last_units = 0",
+        );
+    }
+    channels
 }
 
 fn share(check: &mut Check<'_>, at: &Path, raw: &RawScalar) -> Percent {
@@ -114,8 +177,16 @@ pub(super) fn overrides(check: &mut Check<'_>, raw: Vec<RawOverride>) -> Vec<(Pa
             );
         }
         let channel = raw.channel.map(|name| check.channel(&at.key("channel"), &name));
-        let policy =
-            RawPolicy { buffer: raw.buffer, share: raw.share, cap: raw.cap, min_quantity: raw.min_quantity };
+        let policy = RawPolicy {
+            buffer: raw.buffer,
+            share: raw.share,
+            cap: raw.cap,
+            min_quantity: raw.min_quantity,
+            oversell_cost: raw.oversell_cost,
+            buffer_max: raw.buffer_max,
+            last_units: raw.last_units,
+            last_units_on: raw.last_units_on,
+        };
         let rule = rule(check, &at, &policy, channel, Some(SkuPattern::new(raw.sku)));
         if rule
             == (PolicyRule { channel: rule.channel.clone(), sku: rule.sku.clone(), ..PolicyRule::default() })
@@ -123,7 +194,7 @@ pub(super) fn overrides(check: &mut Check<'_>, raw: Vec<RawOverride>) -> Vec<(Pa
             check.problem(
                 &at,
                 "this override sets nothing",
-                "buffer, share, cap or min_quantity",
+                "a key of [policy], such as buffer or cap",
                 "add what should be different for this SKU, or remove the override",
             );
         }
@@ -145,7 +216,8 @@ pub(super) fn brake(check: &mut Check<'_>, raw: &RawBrake) -> BrakeSettings {
     BrakeSettings { share, min_listings: raw.min_listings }
 }
 
-/// What only shows when the rules act together: a cap below the minimum would never show anything.
+/// What only shows when the rules act together: a cap below the minimum would never show anything, last units without
+/// a channel would be shown nowhere.
 pub(super) fn together(
     check: &mut Check<'_>,
     general: &PolicyRule,
@@ -153,6 +225,19 @@ pub(super) fn together(
     overrides: &[(Path, PolicyRule)],
     policies: &Policies,
 ) {
+    for (at, rule) in
+        std::iter::once((&Path::of("policy"), general)).chain(overrides.iter().map(|(at, rule)| (at, rule)))
+    {
+        let held = rule.last_units.is_some_and(|units| units > Units::ZERO) && rule.channel.is_none();
+        if held && rule.last_units_on.is_none() && general.last_units_on.is_none() {
+            check.problem(
+                &at.key("last_units"),
+                "nothing says which channels show the last units",
+                "last_units_on beside it",
+                "add last_units_on = [...] with the channels that are to show the last units",
+            );
+        }
+    }
     let alone = Policy {
         cap: general.cap,
         min_quantity: general.min_quantity.unwrap_or(Units::ZERO),

@@ -21,6 +21,10 @@ pub struct ChannelRow {
     pub first_contact: UtcMs,
     /// When its catalogue was last read completely.
     pub scanned_at: Option<UtcMs>,
+    /// When its orders were last read to the end, be it that there were none; noted every ten minutes.
+    pub orders_read_at: Option<UtcMs>,
+    /// Since when its orders can't be read, if that is so.
+    pub blind_since: Option<UtcMs>,
 }
 
 /// Writes without an end.
@@ -90,7 +94,8 @@ impl Reader {
     /// [`crate::ledger::LedgerError::Sqlite`].
     pub fn channel(&self, channel: &ChannelId) -> Result<Option<ChannelRow>> {
         self.maybe(
-            "SELECT kind, account, account_name, first_contact, scanned_at FROM channel WHERE id = ?1",
+            "SELECT kind, account, account_name, first_contact, scanned_at, orders_read_at, blind_since \
+             FROM channel WHERE id = ?1",
             [channel.as_str()],
             |row| {
                 Ok(ChannelRow {
@@ -99,6 +104,8 @@ impl Reader {
                     account_name: row.get(2)?,
                     first_contact: row.get(3)?,
                     scanned_at: row.get(4)?,
+                    orders_read_at: row.get(5)?,
+                    blind_since: row.get(6)?,
                 })
             },
         )

@@ -62,7 +62,7 @@ impl Reader {
     }
 
     fn short_lines(&self, sku: &str, shortage: Units) -> Result<Vec<OpenLine>> {
-        let mut statement = self.conn.prepare_cached(
+        let mut statement = self.prepare(
             "SELECT l.channel, h.number, h.created_at, p.applied_committed FROM order_line_part p \
              JOIN order_line l ON l.id = p.line \
              JOIN order_head h ON h.channel = l.channel AND h.order_id = l.order_id \

@@ -1,7 +1,9 @@
 //! Ledgers on real files, built through the public interface.
 
 mod counts;
+mod evidence;
 mod files;
+mod head;
 mod orders;
 mod outbox;
 mod places;
@@ -13,7 +15,7 @@ use std::{path::PathBuf, time::Duration};
 
 use tempfile::TempDir;
 
-use super::{Ledger, NewPush, OpenRequest, PlaceId, PlaceRow, Result, VerifyReport};
+use super::{Ledger, NewPush, OpenRequest, OrderRead, PlaceId, PlaceRow, Result, VerifyReport};
 use crate::domain::{
     Bundle, Cadence, Capabilities, ChannelId, ChannelKind, ChannelLocation, ChannelSettings, Component,
     Costs, CountBasis, CountRow, LevelReading, LineId, LineNet, LineSnapshot, ListingId, ListingReading,
@@ -68,7 +70,8 @@ impl Book {
         let content = i64::from(u32::try_from(order.updated_at.0).unwrap())
             + order.lines.iter().map(|line| line.net.ordered.get() * 7_919).sum::<i64>();
         self.write(|ledger| {
-            ledger.ingest_order(order.updated_at, &self.settings, self.channel(channel), order, content)
+            let read = OrderRead::Listed;
+            ledger.ingest_order(order.updated_at, &self.settings, self.channel(channel), order, content, read)
         })
     }
 
@@ -97,7 +100,7 @@ impl Book {
             for (id, sku, shown) in listings {
                 ledger.see_listing(&settings.id, scan, &listing(id, sku, *shown))?;
             }
-            ledger.finish_scan(UtcMs(at), &self.settings, settings, scan, 1_000)
+            ledger.finish_scan(UtcMs(at), &self.settings, settings, scan, 1_000, true)
         });
         listings
             .iter()
@@ -284,5 +287,6 @@ fn channel(id: &str, kind: ChannelKind, write_mode: WriteMode) -> ChannelSetting
         history: Duration::from_hours(24),
         locations: Vec::new(),
         order_location: LocationId::new("main"),
+        assume_shipped_after: None,
     }
 }

@@ -179,7 +179,13 @@ fn d1_d9_d10_d11_scans_settle_which_listings_are_kept_in_step() {
     book.scan("web", &[], 2_000);
     assert_eq!(state(0), Managed);
     book.scan("web", &[("2", "CUP", 5)], 3_000);
-    assert_eq!((state(0), state(1), state(2)), (Ended, Managed, Ended));
+    assert_eq!(
+        (state(0), state(1), state(2)),
+        (Managed, Managed, Ended),
+        "its SKU is on another listing now"
+    );
+    book.scan("web", &[("2", "CUP", 5)], 4_000);
+    assert_eq!((state(0), state(1)), (Ended, Managed), "missed twice");
 }
 
 #[test]
