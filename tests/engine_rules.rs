@@ -31,7 +31,9 @@ fn street(folder: &Path, skus: &[&str], change: impl FnOnce(&mut Settings)) -> (
         Shop::new("woo", WriteMode::Absolute, CALLS),
     ];
     for shop in &mut shops {
-        skus.iter().for_each(|sku| shop.list(sku, 10));
+        for sku in skus {
+            shop.list(sku, 10);
+        }
     }
     let refs: Vec<&Shop> = shops.iter().collect();
     let mut settings = settings(&folder.join("ledger.db"), &refs, seconds(2));

@@ -172,7 +172,7 @@ fn sweep(args: &Replay, history: &History, scenario: &Scenario, dealings: &[Deal
         if choices.is_empty() {
             choices.extend(Choice::compared(&variant.name, &outcomes));
         } else {
-            choices.push(Choice::of(&variant.name, variant.family, outcomes.iter().map(|it| &it.engine)));
+            choices.push(Choice::of(&variant.name, variant.family, &outcomes.iter().map(|it| &it.engine)));
         }
         // The others don't change with what stockd does.
         rivals = Rivals::default();

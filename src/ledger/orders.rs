@@ -144,12 +144,12 @@ impl Ledger {
         )?;
         for line in &order.lines {
             let row = rows.remove(line.id.as_str());
-            self.ingest_line(&context, line, row, &mut done)?;
+            self.ingest_line(&context, line, row.as_ref(), &mut done)?;
         }
         let mut gone: Vec<_> = rows.into_iter().collect();
         gone.sort_by(|a, b| a.0.cmp(&b.0));
         for (line_id, row) in gone {
-            self.drop_line(&context, &line_id, row, &mut done)?;
+            self.drop_line(&context, &line_id, &row, &mut done)?;
         }
         done.skus.sort();
         done.skus.dedup();
@@ -171,7 +171,7 @@ impl Ledger {
         &self,
         context: &Context<'_>,
         line_id: &str,
-        row: LineRow,
+        row: &LineRow,
         done: &mut Ingested,
     ) -> Result<()> {
         let (listing_id, channel_sku): (Option<String>, Option<String>) =
@@ -193,21 +193,20 @@ impl Ledger {
         &self,
         context: &Context<'_>,
         line: &LineSnapshot,
-        row: Option<LineRow>,
+        row: Option<&LineRow>,
         done: &mut Ingested,
     ) -> Result<()> {
         let net = context.net(line);
-        let (old_net, old_held, largest) = row
-            .as_ref()
-            .map_or((LineNet::default(), Units::ZERO, Units::ZERO), |r| (r.net, r.held, r.largest));
-        let moved = row.as_ref().is_some_and(|r| r.is_moved_by(line));
+        let (old_net, old_held, largest) =
+            row.map_or((LineNet::default(), Units::ZERO, Units::ZERO), |r| (r.net, r.held, r.largest));
+        let moved = row.is_some_and(|r| r.is_moved_by(line));
         if row.is_some() && old_net == net && old_held == line.held && !moved {
             return Ok(());
         }
-        let id = self.store_line(context, line, net, largest.max(net.ordered), row.as_ref().map(|r| r.id))?;
+        let id = self.store_line(context, line, net, largest.max(net.ordered), row.map(|r| r.id))?;
         done.sold += (net.ordered - old_net.ordered).at_least_zero();
-        self.note_own_sales(context, line, row.as_ref(), done)?;
-        match row.as_ref().map(|r| r.state.as_str()) {
+        self.note_own_sales(context, line, row, done)?;
+        match row.map(|r| r.state.as_str()) {
             Some("applied") => {
                 if moved {
                     self.relocate(context, line.location.as_ref(), id, done)?;

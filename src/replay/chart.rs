@@ -119,7 +119,7 @@ fn drawing(choices: &[Choice]) -> Markup {
             }
             line .axis x1=(left) x2=(WIDTH - RIGHT) y1=(floor) y2=(floor);
             line .axis x1=(left) x2=(left) y1=(TOP) y2=(floor);
-            text x=((left + WIDTH) / 2.0) y=(HEIGHT - 10.0) text-anchor="middle" { "lines refused though free, % of all lines" }
+            text x=(left.midpoint(WIDTH)) y=(HEIGHT - 10.0) text-anchor="middle" { "lines refused though free, % of all lines" }
             text transform=(format!("translate(16 {}) rotate(-90)", HEIGHT / 2.0)) text-anchor="middle" { "oversold lines" }
             polyline .edge points=(edge.join(" "));
             @for c in choices {

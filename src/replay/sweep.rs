@@ -144,7 +144,7 @@ pub struct Choice {
 impl Choice {
     /// The means of some figures, of the same orders dealt in different ways.
     #[expect(clippy::cast_precision_loss, reason = "counts of a history, for people")]
-    pub fn of<'a>(name: &str, family: Family, figures: impl Iterator<Item = &'a Figures> + Clone) -> Self {
+    pub fn of<'a>(name: &str, family: Family, figures: &(impl Iterator<Item = &'a Figures> + Clone)) -> Self {
         let count = figures.clone().count().max(1) as f64;
         let mean = |of: fn(&Figures) -> f64| figures.clone().map(of).sum::<f64>() / count;
         let lines = mean(|it| it.sale_lines as f64);
@@ -164,14 +164,14 @@ impl Choice {
 
     /// What a replay compares: the engine, the ideal and the interval syncers.
     pub fn compared(engine: &str, outcomes: &[Outcome]) -> Vec<Self> {
-        let mut choices = vec![Self::of(engine, Family::Polling, outcomes.iter().map(|it| &it.engine))];
+        let mut choices = vec![Self::of(engine, Family::Polling, &outcomes.iter().map(|it| &it.engine))];
         if outcomes.iter().any(|outcome| outcome.ideal.is_some()) {
             let ideal = outcomes.iter().filter_map(|it| it.ideal.as_ref());
-            choices.push(Self::of("ideal", Family::Baseline, ideal));
+            choices.push(Self::of("ideal", Family::Baseline, &ideal));
         }
         for name in outcomes.first().into_iter().flat_map(|it| it.baseline.keys()) {
             let baseline = outcomes.iter().filter_map(|it| it.baseline.get(name));
-            choices.push(Self::of(name, Family::Baseline, baseline));
+            choices.push(Self::of(name, Family::Baseline, &baseline));
         }
         choices
     }
