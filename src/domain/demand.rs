@@ -25,7 +25,7 @@ const MARGIN: f64 = 1.25;
 /// So many expected orders are beyond any buffer.
 const MOST_ORDERS: f64 = 600.0;
 
-/// Lines sold, fading, as the ledger keeps them: weighed by [`weight`].
+/// Lines sold, fading, as the ledger keeps them: weighed by their age.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tally {
     /// Lines.
